@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from aiohttp import web
 from tests.conftest import Voicecore
 from tests.standins import site
 from tests.standins.background import in_background
+from voicecore.catalog.phones import PHONES
 from voicecore.console.errors import ExitCode
 
 NUMBER = "+12025550123"
@@ -101,7 +103,16 @@ def test_places_no_call_without_confirmation(
     ("number", "code", "message"),
     [
         ("12", ExitCode.USAGE, "'12' is not a phone number"),
-        (NUMBER, ExitCode.FAILED, "No server answers at 127.0.0.1, port 9"),
+        ("+1 415 CALL NOW", ExitCode.USAGE, "is not a phone number"),
+        ("4155550199", ExitCode.USAGE, "voicecore call +14155550199"),
+        ("0044 20 7946 0018", ExitCode.USAGE, "voicecore call +442079460018"),
+        ("442079460018", ExitCode.USAGE, "'442079460018' has no country code"),
+        (
+            "+1 (202) 555-0123",
+            ExitCode.FAILED,
+            "request to http://127.0.0.1:9 failed: Cannot connect to host",
+        ),
+        (NUMBER, ExitCode.FAILED, "request to http://127.0.0.1:9 failed: Cannot connect to host"),
     ],
 )
 def test_reports_why_call_cannot_be_placed(
@@ -117,3 +128,20 @@ def test_project_without_telephony_names_add(voicecore: Voicecore) -> None:
     done = voicecore("call", NUMBER, "--yes", "--project", "mine")
     assert done.code == ExitCode.FAILED
     assert "voicecore add telephony --provider twilio" in done.stderr
+
+
+@pytest.mark.parametrize("provider", PHONES)
+def test_call_by_made_up_account_is_refused_before_anything_starts(
+    voicecore: Voicecore, tmp_path: Path, provider: str
+) -> None:
+    voicecore("init", "mine", "--yes", "-t", "telephony", "--provider", provider)
+    done = voicecore("call", NUMBER, "--project", "mine", "--json")
+    assert done.code == ExitCode.FAILED
+    error = done.json["error"]
+    needed = (*PHONES[provider].secrets, *PHONES[provider].calling, "PHONE_NUMBERS")
+    assert all(name in error["message"] for name in needed)
+    assert f"voicecore talk --phone {provider}" in error["hint"]
+    with (tmp_path / "mine/server/.env").open("a") as env:
+        env.writelines(f"{name}=x\n" for name in needed)
+    asked = voicecore("call", NUMBER, "--project", "mine", "--json")
+    assert "no call was placed" in asked.json["error"]["message"]

@@ -214,8 +214,11 @@ def test_crashing_agent_is_reported_and_restarted_when_saved(project: Path) -> N
     with dev(project) as process:
         failed = events_until(process, "serving", "failed")
         [event] = [event for event in failed if event["kind"] == "failed"]
-        assert "ModuleNotFoundError: No module named 'nowhere'" in event["text"]
-        log = Path(event["hint"].removeprefix("Log: "))
+        error = "ModuleNotFoundError: No module named 'nowhere' (agent/internal/app.py, line 1)"
+        assert error in event["text"]
+        advice, log = event["hint"].splitlines()
+        assert advice == "If nowhere is a package, add it:  uv add --project agent nowhere"
+        log = Path(log.removeprefix("Log: "))
         assert "import nowhere" in log.read_text()
         (project / "agent/internal/app.py").write_text(AGENT)
         events_until(process, "ready")

@@ -98,8 +98,6 @@ async def phone_server(
     created = voicecore("init", "phone", *chosen, "--yes", cwd=folder)
     assert created.code == ExitCode.OK, created.stderr
     root, agents, processes = folder / "phone", dict[str, str](), list[subprocess.Popen[str]]()
-    toml = root / "voicecore.toml"
-    toml.write_text(f'network = "vpc"\n{toml.read_text()}')
     venv.sync((root / "server",), os.environ)
 
     def start(command: Sequence[str], env: Mapping[str, str]) -> subprocess.Popen[str]:

@@ -19,10 +19,10 @@ def test_call_is_shown_in_words(aws: Aws, line: Callable[..., Result]) -> None:
     assert [row[8:] for row in shown] == [
         "  3f9c2a71      session started over websocket",
         "  3f9c2a71   1  you    What time is it?",
-        "  3f9c2a71   1  812 ms  STT 300 · LLM 400 · agent 112",
+        "  3f9c2a71   1  0.81 s · STT 0.30 · LLM 0.40 · agent 0.11",
         "  3f9c2a71   1  agent  Five o'clock.",
         "  3f9c2a71      Slow answer",
-        "  3f9c2a71      session ended: hung up, 1 turns in 12 s",
+        "  3f9c2a71      session ended: hung up, 1 turn in 12 s",
     ]
 
 

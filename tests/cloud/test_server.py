@@ -249,8 +249,6 @@ def phones(voicecore: Voicecore, tmp_path: Path) -> Deployer:
     assert voicecore("init", "phone", *chosen, "--yes", cwd=tmp_path).code == ExitCode.OK
     phones = Deployer(tmp_path / "phone")
     edit(phones.root / "server/.env", "\nTWILIO_ACCOUNT_SID=AC1\nTWILIO_AUTH_TOKEN=hush\n")
-    toml = phones.root / "voicecore.toml"
-    toml.write_text(f'network = "vpc"\n{toml.read_text()}')
     return phones
 
 

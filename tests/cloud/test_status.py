@@ -1,6 +1,7 @@
 """`voicecore status` against the AWS stand-in."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -38,7 +39,8 @@ def publish_usage(aws: Aws, metric: str, value: float, *dimensions: tuple[str, s
 def test_status_of_a_project_that_is_not_deployed(
     aws: Aws, deployer: Deployer, voicecore: Voicecore
 ) -> None:
-    (deployer.root / "voicecore.toml").open("a").write('[stages.prod]\nregion = "us-west-2"\n')
+    toml = deployer.root / "voicecore.toml"
+    toml.write_text(toml.read_text() + '[stages.prod]\nregion = "us-west-2"\n')
     shown = voicecore("status", cwd=deployer.root)
     assert shown.code == ExitCode.OK, shown.stderr
     assert shown.stdout.count("not deployed") == 2
@@ -213,3 +215,19 @@ def test_status_without_credentials(
     refused = voicecore("status", cwd=deployer.root)
     assert refused.code == ExitCode.AWS_REFUSED
     assert "No AWS credentials were found" in refused.stderr
+
+
+def test_status_without_credentials_tells_the_settings_at_phone_providers(
+    aws: Aws, voicecore: Voicecore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    voicecore("init", "tel", "--transport", "telephony", "--provider", "twilio", "--yes")
+    with (tmp_path / "tel/server/.env").open("a") as env:
+        env.write("PUBLIC_URL=https://phone.example\n")
+    for name in aws.caller.environment():
+        monkeypatch.delenv(name)
+    told = voicecore("status", cwd=tmp_path / "tel")
+    assert told.code == ExitCode.OK
+    assert "https://phone.example/phone/twilio" in told.stdout
+    assert "! No AWS credentials were found. What is deployed is not shown." in told.stderr
+    as_json = voicecore("status", "--json", cwd=tmp_path / "tel")
+    assert as_json.code == ExitCode.AWS_REFUSED

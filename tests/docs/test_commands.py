@@ -39,6 +39,13 @@ def parse(argv: list[str]) -> None:
             context = command.make_context(name, rest, context)
 
 
+def all_options(command: Any = None) -> set[str]:
+    """Return the options of every voicecore command."""
+    command = command or typer.main.get_command(app)
+    own = {name for parameter in command.params for name in parameter.opts}
+    return own.union(*map(all_options, getattr(command, "commands", {}).values()))
+
+
 @pytest.mark.parametrize("page", WITH_COMMANDS, ids=name_of)
 def test_voicecore_accepts_commands_in_blocks(page: Path) -> None:
     for block in blocks_in(page):

@@ -46,6 +46,8 @@ CONVERSATION = [
     logged("ready", seconds=3.21, peak_mb=251),
     logged("log", level="WARNING", message="the disk is nearly full", logger="os"),
     logged("session_ended", reason="client disconnected", seconds=42.4, turns=3),
+    logged("call_ended", provider="twilio", by="the caller", seconds=26.6),
+    logged("table_full"),
     "Traceback (most recent call last):",
     '{"not": "ours"}',
 ]

@@ -23,6 +23,7 @@ from voicecore.console import network_env
 from voicecore.console.errors import DISK_FULL, ExitCode, VoicecoreError
 from voicecore.options.build import BuildOptions
 from voicecore.options.call import CallOptions
+from voicecore.options.clean import CleanOptions
 from voicecore.options.deploy import DeployOptions
 from voicecore.options.destroy import DestroyOptions
 from voicecore.options.dev import DevOptions
@@ -65,6 +66,9 @@ def main(arguments: list[str] | None = None, context: Context | None = None) -> 
         signal.signal(signal.SIGTERM, _as_ctrl_c)
         sys.unraisablehook = _repeat_ctrl_c
         os.environ.update(network_env.completed(os.environ))
+        if sys.argv[1:2] in (["--install-completion"], ["--show-completion"]) and sys.argv[2:]:
+            # typer takes the name of a shell only where it does not detect the shell.
+            os.environ["_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION"] = "1"
     app(args=arguments, obj=context, prog_name="voicecore")
 
 
@@ -85,14 +89,23 @@ def _repeat_ctrl_c(discarded: sys.UnraisableHookArgs) -> None:
         sys.__unraisablehook__(discarded)
         return
     import threading
+    import time
+    from traceback import walk_stack
+
+    main_thread = threading.main_thread().ident or 0
 
     def interrupt() -> None:
+        # Later: what this function raises is discarded, too.
+        while any(
+            frame.f_code is _repeat_ctrl_c.__code__
+            for frame, _ in walk_stack(sys._current_frames()[main_thread])  # pyright: ignore[reportPrivateUsage]
+        ):
+            time.sleep(0.01)
         if sys.platform == "win32":
             _thread.interrupt_main()
         else:  # a signal also ends a blocking call
-            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+            signal.pthread_kill(main_thread, signal.SIGINT)
 
-    # Later: what this function raises is discarded, too.
     threading.Timer(0.01, interrupt).start()
 
 
@@ -306,6 +319,14 @@ def logs(context: Context, options: LogsOptions) -> ExitCode:
 def status(context: Context, options: StatusOptions) -> ExitCode:
     """Run `voicecore status`."""
     from voicecore.commands.status import run
+
+    return run(context, options)
+
+
+@_command("clean", CleanOptions)
+def clean(context: Context, options: CleanOptions) -> ExitCode:
+    """Run `voicecore clean`."""
+    from voicecore.commands.clean import run
 
     return run(context, options)
 

@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperCommand
 
 from voicecore.console.command_line import Argument, CommandOptions, Option, declared, flag_of
+from voicecore.console.errors import VoicecoreError
 
 Options = TypeVar("Options", bound=CommandOptions)
 
@@ -43,8 +44,7 @@ def add_command(
 def _parameter(field: Field[Any]) -> Parameter:
     """Return the keyword of a field, annotated for typer."""
     kind, option = get_args(field.type)[0], declared(field)
-    choices = option.choices
-    complete = (lambda: list(choices())) if choices else None
+    complete = _completer(option)
     if isinstance(option, Argument):
         info = typer.Argument(metavar=option.metavar, help=option.help, autocompletion=complete)
     else:
@@ -65,6 +65,21 @@ def _parameter(field: Field[Any]) -> Parameter:
     return Parameter(
         field.name, Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, info]
     )
+
+
+def _completer(option: Option | Argument) -> Callable[[], list[str]] | None:
+    """Return the function that a shell gets the values of an option from, if it has some."""
+    values = option.choices or (option.completions if isinstance(option, Option) else None)
+    if values is None:
+        return None
+
+    def complete() -> list[str]:
+        try:
+            return list(values())
+        except VoicecoreError:  # where there is no project, or no sound system
+            return []
+
+    return complete
 
 
 def _value(field: Field[Any], given: dict[str, Any]) -> Any:

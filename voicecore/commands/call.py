@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from voicecore.catalog import phones
 from voicecore.catalog.phones import PHONES
+from voicecore.catalog.phones.accounts import missing_variables
 from voicecore.catalog.transports import BY_PHONE
 from voicecore.console.command_line import typed
 from voicecore.console.confirm import confirm
@@ -17,8 +18,9 @@ from voicecore.console.context import Context
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.console.proxies import proxy_for
 from voicecore.options.call import CallOptions
+from voicecore.project.dotenv import dotenv_of
 from voicecore.project.invalid_setting import one_of
-from voicecore.project.project import load_project
+from voicecore.project.project import Project, load_project
 from voicecore.talk import optional_deps
 from voicecore.talk.target import CallTarget, ServerAccess, reach_server
 
@@ -63,6 +65,8 @@ def run(context: Context, options: CallOptions) -> ExitCode:
             hint if provider in PHONES else None,
             ExitCode.USAGE,
         )
+    if project and provider and not options.url:
+        _require_account(context, project, provider)
     question = f"Let the agent call {options.number}?"
     again = typed("call", options)
     confirm(context, options, question, "no call was placed", again)
@@ -77,11 +81,34 @@ def run(context: Context, options: CallOptions) -> ExitCode:
 
 def check_number(number: str) -> None:
     """Raise BadNumber unless it is an E.164 number, however it is spaced."""
-    if not re.fullmatch(r"\+?[1-9][0-9]{6,14}", re.sub(r"[ ().-]", "", number)):
+    digits = re.sub(r"[ ().-]", "", number)
+    if re.fullmatch(r"\+[1-9][0-9]{6,14}", digits):
+        return
+    if not re.fullmatch(r"[0-9]{7,15}", digits):
         raise BadNumber(
             f"{number!r} is not a phone number.",
-            "Include the country code:  voicecore call +14155550100",
+            "Write it like this:  voicecore call +14155550100",
             ExitCode.USAGE,
+        )
+    # 00 is how most of the world dials abroad; ten digits are how North America writes a number.
+    code = "1" if len(digits) == 10 else ""
+    raise BadNumber(
+        f"{number!r} has no country code, so another country's phone could ring.",
+        "Begin with + and the country code, such as +1 in the United States:  "
+        f"voicecore call +{code}{digits.lstrip('0')}",
+        ExitCode.USAGE,
+    )
+
+
+def _require_account(context: Context, project: Project, provider: str) -> None:
+    """Raise NoTelephone if `voicecore dev` would make up the account, which places no calls."""
+    variables = {**context.env, **dotenv_of(project.server)}
+    if missing := missing_variables(provider, variables, to_call=True):
+        raise NoTelephone(
+            f"server/.env lacks {', '.join(missing)}. Without, `voicecore dev` makes up an "
+            f"account at {PHONES[provider].title}, which places no calls.",
+            "Set them; server/README.md says where they are. Without an account you can call the "
+            f"agent:  voicecore talk --phone {provider}",
         )
 
 
@@ -89,6 +116,21 @@ async def follow(
     context: Context, options: CallOptions, server: ServerAccess, provider: str | None
 ) -> ExitCode:
     """Place the call and report each of its states. Raises CallRefused."""
+    import aiohttp
+
+    from voicecore.talk.no_answer import why_no_answer
+    from voicecore.talk.session_client import START_OWN
+
+    try:
+        return await _place(context, options, server, provider)
+    except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+        reason, advice = why_no_answer(error, server.url, START_OWN)
+        raise CallRefused(f"The request to {server.url} failed: {reason}.", advice) from error
+
+
+async def _place(
+    context: Context, options: CallOptions, server: ServerAccess, provider: str | None
+) -> ExitCode:
     import aiohttp
 
     request = {"to": options.number, **({"provider": provider} if provider else {})}
@@ -130,29 +172,23 @@ async def ask(
     body: dict[str, str] | None = None,
     fields: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Return the session server's answer, which has these fields. Raises CallRefused."""
-    import aiohttp
+    """Return the session server's answer, which has these fields.
+
+    Raises CallRefused, and aiohttp's errors.
+    """
     from yarl import URL
 
     from voicecore.talk.session_client import code_of, detail_of, document_of
 
-    try:
-        # Some providers put colons into IDs: they must stay as they are written.
-        async with http.request(method, URL(path, encoded=True), json=body) as answer:
-            document = await document_of(answer)
-    except aiohttp.ClientConnectorError as error:
-        raise CallRefused(
-            f"No server answers at {error.host}, port {error.port}.",
-            "Start the project's own with `voicecore dev`, or omit --url.",
-        ) from error
-    except (aiohttp.ClientError, ValueError) as error:
-        raise CallRefused(f"The request to the session server failed: {error}.") from error
+    # Some providers put colons into IDs: they must stay as they are written.
+    async with http.request(method, URL(path, encoded=True), json=body) as answer:
+        document = await document_of(answer)
     if answer.status >= 400:
         hint = None
         if code_of(document) in ("provider_refused", "no_number"):
             hint = (
-                "Check the provider's credentials and PHONE_NUMBERS in server/.env; the project's "
-                "README.md lists them."
+                "Check the provider's credentials and PHONE_NUMBERS in server/.env; "
+                "server/README.md lists them."
             )
         raise CallRefused(f"The call was refused: {detail_of(document) or answer.status}", hint)
     if missing := [field for field in fields if not isinstance(document.get(field), str)]:

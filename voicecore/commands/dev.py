@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from voicecore.catalog.phones.accounts import phone_accounts
+from voicecore.catalog.phones import PHONES
+from voicecore.catalog.phones.accounts import missing_variables, phone_accounts
 from voicecore.catalog.platforms import V2
 from voicecore.catalog.transports import TRANSPORTS
 from voicecore.catalog.transports.record import HEADERS
@@ -170,10 +171,11 @@ class _Services:
             aws = self._aws_host(stack, reaper)
             runtime = await self._start_runtime(stack, reaper, behind, aws, output)
             env = server_env(self.project, runtime, self.context.env)
+            env |= behind.turn_variables(env) if behind else {}
             phones = phone_accounts(self.project.providers, env)
             local = f"http://127.0.0.1:{self.server_port}"
-            env |= phone_variables(phones, runtime.stream_seconds, local)
-            server = await self._start_server(stack, reaper, behind, aws, env, output)
+            env |= phone_variables(phones, runtime.stream_seconds, local, env)
+            server = await self._start_server(stack, reaper, aws, env, output)
             dev_state.write_state(self.project.local, _dev_state(runtime, server, phones))
             stack.callback(dev_state.remove_state, self.project.local)
             nat.return_ownership(self.project.local, self.context.env)
@@ -231,7 +233,6 @@ class _Services:
         self,
         stack: AsyncExitStack,
         reaper: Reaper,
-        behind: NatEnvironment | None,
         aws: AwsHost | None,
         env: dict[str, str],
         output: DevOutput,
@@ -243,7 +244,7 @@ class _Services:
         server = await stack.enter_async_context(
             SessionServerProcess(
                 program,
-                env | (behind.turn_variables(env) if behind else {}),
+                env,
                 self.server_port,
                 reaper,
                 self.settings.logs / log_reader.SERVER,
@@ -328,11 +329,17 @@ def _image(context: Context, project: Project) -> LocalImage:
 
 def _warn_of_missing_keys(context: Context, project: Project) -> None:
     variables = {**context.env, **dotenv_of(project.server)}
+    for name in project.providers:
+        if missing := missing_variables(name, variables, to_call=False):
+            context.output.say(
+                f"• {PHONES[name].title}'s account is made up: server/.env lacks "
+                f"{', '.join(missing)}. Only `voicecore talk --phone {name}` can call the agent."
+            )
     for transport in map(TRANSPORTS.__getitem__, project.transports):
         if transport.key and not variables.get(transport.key):
             context.output.warn(
                 f"server/.env has no {transport.key}: callers cannot join through "
-                f"{transport.title}.\nREADME.md says where to get it."
+                f"{transport.title}.\nserver/README.md says where to get it."
             )
 
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 from voicecore.aws import session
-from voicecore.aws.errors import translated_errors
+from voicecore.aws.errors import NoAwsCredentials, translated_errors
 from voicecore.aws.known_failures import find_known_failure
 from voicecore.aws.login import AwsLogin
 from voicecore.aws.task_group import TaskGroup
@@ -41,19 +41,30 @@ def run(context: Context, options: StatusOptions) -> ExitCode:
             "Use one of them; --all takes --stage and --region.",
             ExitCode.USAGE,
         )
-    with translated_errors(typed("status", options), options.profile), TaskGroup() as tasks:
-        if options.all:
+    again = typed("status", options)
+    if options.all:
+        with translated_errors(again, options.profile), TaskGroup() as tasks:
             return _show_all(context, options, tasks)
-        return _show_project(context, options, tasks)
-
-
-def _show_project(context: Context, options: StatusOptions, tasks: TaskGroup) -> ExitCode:
     project = load_project(context.cwd / (options.project or ""))
-    phones, public_url = project.providers, public_url_of(project)
-    if public_url and phones and not options.json:
-        # Before AWS is asked, because that may fail without credentials.
-        for line in public_url_lines(project.name, phones, public_url):
+    public_url = public_url_of(project) if project.providers else ""
+    told = bool(public_url) and not options.json
+    if told:
+        for line in public_url_lines(project.name, project.providers, public_url):
             context.output.record(line)
+    try:
+        with translated_errors(again, options.profile), TaskGroup() as tasks:
+            return _show_project(context, options, project, public_url, tasks)
+    except NoAwsCredentials as error:
+        if not told:
+            raise
+        context.output.warn(f"{error.message} What is deployed is not shown.")
+        return ExitCode.OK
+
+
+def _show_project(
+    context: Context, options: StatusOptions, project: Project, public_url: str, tasks: TaskGroup
+) -> ExitCode:
+    phones = project.providers
     stages = [project.stage(options.stage)] if options.stage else list(project.stages.values())
     login = AwsLogin(options.profile, context.interactive)
     login.open(options.region or stages[0].region)

@@ -69,7 +69,7 @@ def run(context: Context, options: TalkOptions) -> ExitCode:
     optional_deps.require_talk()
     if options.list_devices:
         return _list_devices(context, options)
-    check(options)
+    check(options, context.cwd)
     project = _project(context, options)
     check_direct(options, _calls_runtime(project))
     named = options.transport
@@ -121,7 +121,7 @@ async def _call(
     reporter.end(ended_by, [path for path in (options.output, options.record) if path])
     if audio.incomplete():
         return ExitCode.FAILED
-    return _exit_code(ended_by, scripted, call.transcript.error)
+    return _exit_code(ended_by, scripted, bool(reporter.prompt), call.transcript.error)
 
 
 def _warn_of_incomplete(context: Context, audio: CallAudio) -> None:
@@ -380,11 +380,14 @@ def _screen(
                 yield
 
 
-def _exit_code(ended_by: EndedBy, scripted: bool, error: str) -> ExitCode:
+def _exit_code(ended_by: EndedBy, scripted: bool, typing: bool, error: str) -> ExitCode:
+    """Return the exit code; `typing`: a person at a prompt decides when everything is said."""
     from voicecore.talk.events import EndedBy
 
     if not scripted or ended_by is EndedBy.SCRIPT:
         return ExitCode.OK
     if ended_by is EndedBy.USER:
         return ExitCode.INTERRUPTED
+    if typing and not error:
+        return ExitCode.OK
     raise HungUpEarly(error)

@@ -35,6 +35,9 @@ class Option:
     metavar: str | None = None
     choices: Callable[[], Sequence[str]] | None = None
     """Returns the values that a shell completes, and that `{choices}` in the help stands for."""
+    completions: Callable[[], Sequence[str]] | None = None
+    """Returns the values that a shell completes and the help does not name: they differ by
+    project and machine."""
     min: float | None = None
     max: float | None = None
     commas: bool = False

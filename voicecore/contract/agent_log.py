@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from voicecore.console import json_text
 from voicecore.console.output import Line, Span
-from voicecore.contract.latency_stages import sum_by_stage
+from voicecore.contract.latency_stages import in_seconds, sum_by_stage
 
 LEVELS = ("debug", "info", "warning", "error")
 
@@ -118,7 +118,7 @@ def _display_event(event: dict[str, Any], text: str) -> Line:
             cut = [Span(" (interrupted)", "dim")] if event.get("interrupted") else []
             return [Span("agent  ", "green"), Span(event.get("text", "(not logged)")), *cut]
         case "latency":
-            return [Span(f"{event.get('total_ms', 0):.0f} ms  ", "bold"), *_latency(event)]
+            return [Span(_latency(event), "dim")]
         case "tool_call":
             return [Span(f"tool {event.get('name')}  {event.get('ms', 0):.0f} ms", "magenta")]
         case "blocked":
@@ -128,17 +128,20 @@ def _display_event(event: dict[str, Any], text: str) -> Line:
         case "session_ended":
             seconds, turns = event.get("seconds", 0), event.get("turns", 0)
             reason = event.get("reason", "ended")
-            return [Span(f"session ended: {reason}, {turns} turns in {seconds:.0f} s", "dim")]
+            counted = "1 turn" if turns == 1 else f"{turns} turns"
+            return [Span(f"session ended: {reason}, {counted} in {seconds:.0f} s", "dim")]
         case "sound":
             style = "dim" if event.get("outcome") == HEARD else "yellow"
             return [Span(str(event.get("message", text)), style)]
         case "session_stopped":
             return [Span("session stopped by its caller", "dim")]
         case _:
-            message = str(event.get("message", text))
+            message = str(event.get("message") or _in_words(event) or text)
             return [Span(message, _STYLES.get(str(event.get("level")), "dim"))]
 
 
+_HEAD = ("time", "level", "event", "session_id")
+"""Fields of every event."""
 _STYLES = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "bold red"}
 
 
@@ -174,8 +177,17 @@ def _severity(level: str) -> int:
     return logging.getLevelNamesMapping().get(level.upper(), logging.INFO) if level else 0
 
 
-def _latency(event: dict[str, Any]) -> list[Span]:
+def _in_words(event: dict[str, Any]) -> str:
+    """Return an event of the session server's, or of the bot's own; empty if it has nested data."""
+    fields = {name: value for name, value in event.items() if name not in _HEAD}
+    if any(isinstance(value, dict | list) for value in fields.values()):
+        return ""
+    words = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in fields.items())
+    return f"{event['event']}".replace("_", " ") + f": {words}" * bool(words)
+
+
+def _latency(event: dict[str, Any]) -> str:
     stages = cast("list[dict[str, Any]]", event.get("stages", []))
     pairs = ((stage.get("key", ""), stage.get("ms", 0)) for stage in stages)
-    sums = sum_by_stage(pairs, event.get("total_ms", 0))
-    return [Span(" · ".join(f"{name} {ms:.0f}" for name, ms in sums.items()), "dim")]
+    total = event.get("total_ms", 0)
+    return in_seconds(total, sum_by_stage(pairs, total).items())

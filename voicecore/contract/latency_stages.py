@@ -1,4 +1,4 @@
-"""Owns the names of a turn's latency stages, for the keys that Pipecat reports."""
+"""Owns how a turn's latency is shown: the names of its stages, and their seconds."""
 
 from __future__ import annotations
 
@@ -35,3 +35,9 @@ def sum_by_stage(stages: Iterable[tuple[str, float]], total_ms: float) -> dict[s
         sums[_NAMES.get(key, _REST)] += ms
     sums[_REST] += total_ms - sum(sums.values())
     return {name: ms for name, ms in sums.items() if ms >= _SHOWN_MS}
+
+
+def in_seconds(total_ms: float, parts: Iterable[tuple[str, float]]) -> str:
+    """Return a turn's latency and its parts, given in ms, as they are shown: in seconds."""
+    shown = (f"{name} {ms / 1000:.2f}" for name, ms in parts)
+    return " · ".join([f"{total_ms / 1000:.2f} s", *shown])

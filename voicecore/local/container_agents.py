@@ -23,7 +23,8 @@ from voicecore.image.docker.container import (
 from voicecore.image.docker.endpoint import EngineEndpoint, require_local
 from voicecore.image.docker.engine import open_engine
 from voicecore.image.docker.smoke_test import require_emulation
-from voicecore.local.processes.child import Child, Reaper, last_error
+from voicecore.local.processes.child import Child, Reaper
+from voicecore.local.processes.crash_reason import last_error
 from voicecore.local.sessions.agent_process import KEY_VARIABLE, AgentSpec
 from voicecore.project.dotenv import dotenv_of, without_ours
 from voicecore.project.project import Project

@@ -11,8 +11,8 @@ from voicecore.console.output import Line, Output
 from voicecore.contract import agent_log
 from voicecore.local.invite_url import share_instructions
 from voicecore.local.runtime import LocalRuntime
-from voicecore.local.screen import event_line, screen
-from voicecore.local.sessions.events import RuntimeEvent
+from voicecore.local.screen import event_line, is_chatter, screen
+from voicecore.local.sessions.events import LogLine, RuntimeEvent
 
 if TYPE_CHECKING:
     from voicecore.local.network.aws_host import AwsHost
@@ -50,17 +50,26 @@ class DevOutput:
         self._as_json = as_json
         self._use_screen = use_screen and output.live
         self._on_closed = on_closed
+        self._ready = ""
+        """Text of the last event `ready`."""
 
     def event(self, event: RuntimeEvent) -> None:
         """Print one event."""
         try:
             if self._as_json:
                 self._output.event(asdict(event))
-            elif not self._use_screen and not _is_chatter(event):
+            elif not self._use_screen and self._is_news(event):
                 self._output.lines([event_line(event)])
         except OSError:  # the reader has gone, as in `| head` or a closed terminal
             self._output.discard_data()
             self._on_closed()
+
+    def _is_news(self, event: RuntimeEvent) -> bool:
+        """Return whether to print an event: the spare process of a version is ready often."""
+        if event.kind == "ready":
+            before, self._ready = self._ready, event.text
+            return before != event.text
+        return event.kind != "log" or not is_chatter(LogLine(event.session_id, event.text))
 
     def server_lines(self, lines: Sequence[str]) -> None:
         """Print the lines of the session server's log that need attention."""
@@ -105,7 +114,3 @@ def needs_attention(line: str) -> bool:
     """Return whether a line of the session server is a warning, an error or no log event."""
     event = agent_log.parse_event(line)
     return event is None or event.get("level") not in ("DEBUG", "INFO")
-
-
-def _is_chatter(event: RuntimeEvent) -> bool:
-    return event.kind == "log" and agent_log.is_routine(event.text)

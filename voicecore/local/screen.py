@@ -6,8 +6,14 @@ from collections.abc import Sequence
 from textwrap import wrap
 
 from voicecore.console.output import Line, Span
-from voicecore.contract.agent_log import display_line, is_routine
-from voicecore.local.sessions.events import RuntimeEvent, RuntimeStatus, SessionStatus, SpareStatus
+from voicecore.contract.agent_log import display_line, is_routine, parse_event
+from voicecore.local.sessions.events import (
+    LogLine,
+    RuntimeEvent,
+    RuntimeStatus,
+    SessionStatus,
+    SpareStatus,
+)
 
 _STATE_STYLES = {"Active": "green", "Idle": "yellow", "Starting": "cyan", "Stopping": "dim"}
 _NO_SESSIONS = "  none yet; talk to the agent from another terminal:  voicecore talk"
@@ -40,7 +46,7 @@ def screen(
         *(sessions or [[Span(_NO_SESSIONS)]]),
         [],
     ]
-    texts = [line.text for line in status.lines if not is_routine(line.text)]
+    texts = [line.text for line in status.lines if not is_chatter(line)]
     lines = [display_line(text) for text in texts[-max(1, height - len(head) - 1) :]]
     return [*head, *lines, [Span("Press Ctrl-C to stop", "dim")]]
 
@@ -58,6 +64,12 @@ def event_line(event: RuntimeEvent) -> Line:
             return [Span("! ", "yellow"), *session, Span(event.text)]
         case _:
             return [Span("• "), *session, Span(event.text)]
+
+
+def is_chatter(line: LogLine) -> bool:
+    """Return whether a line of output is not news: routine, or that the spare process is ready."""
+    event = parse_event(line.text) or {}
+    return is_routine(line.text) or (event.get("event") == "ready" and line.session_id is None)
 
 
 def short(session_id: str) -> str:

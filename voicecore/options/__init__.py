@@ -33,6 +33,13 @@ def region_names() -> list[str]:
     return list(AGENTCORE)
 
 
+def stage_names() -> list[str]:
+    """Return the stages of the project in this folder. Raises what reading it may raise."""
+    from voicecore.project.project import load_project
+
+    return list(load_project(Path.cwd()).stages)
+
+
 Json = Annotated[bool, Option("Print JSON.", once=True)]
 JsonEvents = Annotated[bool, Option("Print one JSON object per line.", once=True)]
 SkipPrompts = Annotated[
@@ -43,7 +50,10 @@ ProjectFolder = Annotated[
     Path | None,
     Option("Project folder.  [default: current folder]", short="-p", metavar="DIR"),
 ]
-StageName = Annotated[str, Option("Stage, such as dev or prod.", short="-s", metavar="NAME")]
+StageName = Annotated[
+    str,
+    Option("Stage, such as dev or prod.", short="-s", metavar="NAME", completions=stage_names),
+]
 RegionName = Annotated[
     str | None,
     Option("AWS region.  [default: from voicecore.toml]", metavar="NAME", choices=region_names),

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from voicecore.console.command_line import Option
-from voicecore.options import Json, ProfileName, ProjectFolder, RegionName
+from voicecore.options import Json, ProfileName, ProjectFolder, RegionName, stage_names
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -25,7 +25,13 @@ class StatusOptions:
 
     project: ProjectFolder = None
     stage: Annotated[
-        str | None, Option("Show only this stage.  [default: all]", short="-s", metavar="NAME")
+        str | None,
+        Option(
+            "Show only this stage.  [default: all]",
+            short="-s",
+            metavar="NAME",
+            completions=stage_names,
+        ),
     ] = None
     all: Annotated[
         bool, Option("Show every voicecore project in the account, in every region.")

@@ -1,6 +1,8 @@
 """Owns the options of `voicecore talk`."""
 
+import shlex
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -10,9 +12,22 @@ from voicecore.options import (
     JsonEvents,
     ProjectFolder,
     provider_names,
+    stage_names,
     transport_names,
 )
 from voicecore.project.defaults import DEFAULT_STAGE
+
+
+def _device_names(kind: str) -> list[str]:
+    from voicecore.talk.audio.devices import list_devices
+
+    return [shlex.quote(device.name) for device in getattr(list_devices(), kind)]
+
+
+def _protocol_names() -> list[str]:
+    from voicecore.talk.wire.choice import WIRES
+
+    return list(WIRES)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -50,15 +65,30 @@ class TalkOptions:
     ] = None
     text: Annotated[bool, Option("Type instead of speaking.")] = False
     microphone: Annotated[
-        str | None, Option("Microphone, or part of its name.", metavar="NAME")
+        str | None,
+        Option(
+            "Microphone, or part of its name.",
+            metavar="NAME",
+            completions=partial(_device_names, "microphones"),
+        ),
     ] = None
-    speaker: Annotated[str | None, Option("Speaker, or part of its name.", metavar="NAME")] = None
+    speaker: Annotated[
+        str | None,
+        Option(
+            "Speaker, or part of its name.",
+            metavar="NAME",
+            completions=partial(_device_names, "speakers"),
+        ),
+    ] = None
     list_devices: Annotated[bool, Option("List microphones and speakers.")] = False
     no_aec: Annotated[bool, Option("Turn echo cancellation off, as for headphones.")] = False
     remote: Annotated[bool, Option("Talk to the agent in AWS.")] = False
-    stage: Annotated[str, Option("Stage to call, with --remote.", short="-s", metavar="NAME")] = (
-        DEFAULT_STAGE
-    )
+    stage: Annotated[
+        str,
+        Option(
+            "Stage to call, with --remote.", short="-s", metavar="NAME", completions=stage_names
+        ),
+    ] = DEFAULT_STAGE
     arn: Annotated[
         str | None,
         Option(
@@ -81,6 +111,7 @@ class TalkOptions:
             "Protocol of an agent called by --url or --arn: pipecat, rtvi, strands, sonic, pcm or "
             "pcm:RATE.  [default: as the agent begins, else pipecat]",
             metavar="NAME",
+            completions=_protocol_names,
         ),
     ] = None
     token_env: Annotated[

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from voicecore.console.command_line import Option
-from voicecore.options import Json, ProjectFolder
+from voicecore.options import Json, ProjectFolder, stage_names
 
 
 def turn_source_names() -> list[str]:
@@ -43,6 +43,7 @@ class TurnCheckOptions:
         Option(
             "Stage whose KVS channels are used.  [default: dev, if KVS is a source]",
             metavar="NAME",
+            completions=stage_names,
         ),
     ] = None
     json: Json = False

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
 
-from voicecore.catalog import phones, pipelines, regions, transports
+from voicecore.catalog import pipelines, regions
 from voicecore.catalog.phones import PHONES
 from voicecore.catalog.pipelines import GENERATED
-from voicecore.catalog.pipelines.record import Pipeline, regions_of
+from voicecore.catalog.pipelines.record import Pipeline, Service, regions_of
 from voicecore.catalog.transports import TRANSPORTS
+from voicecore.console.choices import Choice, choose, choose_several
 from voicecore.console.confirm import answer_to
 from voicecore.project import aws_names
-
-if TYPE_CHECKING:
-    import questionary
 
 DEFAULT_NAME = "my-agent"
 
@@ -62,80 +59,53 @@ def ask_to_write(file: str, default: bool) -> bool:
 
 def ask_transports() -> list[str]:
     """Ask for one or more transports, and show the trade-offs."""
-    import questionary
-
     if len(TRANSPORTS) == 1:
         return list(TRANSPORTS)
     choices = [
-        questionary.Choice(
-            f"{t.title:<10} {t.effort} setup; audio {t.audio}; for {t.best_for}",
-            value=t.name,
-            checked=t.name == transports.DEFAULT,
-        )
+        Choice(t.name, t.title, f"{t.title:<11}{t.effort} setup; {t.audio}; for {t.best_for}")
         for t in TRANSPORTS.values()
     ]
-    return _ask_several("How do callers reach the agent?", choices)
+    return choose_several("How do callers reach the agent?", choices)
 
 
 def ask_providers() -> list[str]:
     """Ask for one or more phone providers."""
-    import questionary
-
-    choices = [
-        questionary.Choice(phone.title, value=phone.name, checked=phone.name == phones.DEFAULT)
-        for phone in PHONES.values()
-    ]
-    return _ask_several("Which phone providers?", choices)
-
-
-def _ask_several(question: str, choices: Iterable[questionary.Choice]) -> list[str]:
-    import questionary
-
-    return answer_to(
-        questionary.checkbox(
-            question,
-            choices=list(choices),
-            instruction="(space to select)",
-            validate=lambda chosen: bool(chosen) or "Select at least one (space).",
-        )
-    )
+    choices = [Choice(phone.name, phone.title) for phone in PHONES.values()]
+    return choose_several("Which phone providers?", choices)
 
 
 def ask_pipeline() -> str:
     """Ask for the pipeline: how speech becomes speech."""
-    import questionary
-
     choices = [
-        questionary.Choice(
-            f"{p.title} (needs {p.needs})", value=p.name, description=_wrapped(p.summary)
-        )
+        Choice(p.name, p.title, f"{p.title} (needs {p.needs})", _wrapped(p.summary))
         for p in GENERATED.values()
     ]
-    return answer_to(questionary.select("Pipeline:", choices=choices, default=pipelines.DEFAULT))
+    return choose("Pipeline:", choices, pipelines.DEFAULT)
 
 
 def ask_services(pipeline: Pipeline, missing: Iterable[str]) -> dict[str, str]:
     """Ask for each missing service of the pipeline that leaves a choice."""
-    import questionary
+    return {
+        kind: choose(
+            f"Service for {_SERVICES.get(kind, kind)}:",
+            [_service(option) for option in pipeline.stages[kind]],
+        )
+        for kind in missing
+        if len(pipeline.stages[kind]) > 1
+    }
 
-    answers: dict[str, str] = {}
-    for kind in missing:
-        options = pipeline.stages[kind]
-        if len(options) > 1:
-            choices = [questionary.Choice(option.title, value=option.name) for option in options]
-            question = f"Service for {_SERVICES.get(kind, kind)}:"
-            answers[kind] = answer_to(questionary.select(question, choices=choices))
-    return answers
+
+def _service(service: Service) -> Choice:
+    needs = f" (needs {service.key} in agent/.env)" if service.key else ""
+    return Choice(service.name, service.title, service.title + needs)
 
 
 def ask_region(pipeline: Pipeline, services: dict[str, str]) -> str:
     """Ask for an AWS region that offers the pipeline's models."""
-    import questionary
-
     offered = regions_of(pipeline, services)
     default = regions.DEFAULT if regions.DEFAULT in offered else offered[0]
-    question = "AWS region to deploy to later:"
-    return answer_to(questionary.select(question, choices=offered, default=default))
+    choices = [Choice(region, region) for region in offered]
+    return choose("AWS region to deploy to later:", choices, default)
 
 
 def _wrapped(text: str) -> str:

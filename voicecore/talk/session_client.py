@@ -14,6 +14,7 @@ from yarl import URL
 from voicecore.console import json_text
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.console.proxies import proxy_for
+from voicecore.talk.no_answer import why_no_answer
 
 _TIMEOUT = aiohttp.ClientTimeout(total=40)
 """Seconds; a cold start at AgentCore may take 30 (aws/bedrock-agentcore-sdk-python#599)."""
@@ -46,6 +47,9 @@ AGENT_REPORTS = (
     "See what the agent reports:  voicecore logs   (or `voicecore dev` in another terminal, for an "
     "agent on this machine)"
 )
+
+
+START_OWN = "Start the project's own with `voicecore dev`, or omit --url."
 
 
 class OfferRefused(VoicecoreError):
@@ -186,10 +190,9 @@ class SessionClient:
                 return response.status, await document_of(response)
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             # ValueError of a URL that no host has
-            reason = str(error) or type(error).__name__
+            reason, advice = why_no_answer(error, self.url, START_OWN)
             raise ServerUnreachable(
-                f"The session server at {self.url} does not answer: {reason}.",
-                "Start the project's own with `voicecore dev`, or omit --url.",
+                f"The session server at {self.url} does not answer: {reason}.", advice
             ) from error
 
 

@@ -205,7 +205,7 @@ async def _started_dev(context: Context, project: Project) -> AsyncGenerator[Dev
 
     argv = [sys.executable, "-m", "voicecore", "dev", "--json", "--project", str(project.root)]
     async with Reaper() as reaper:
-        child = await Child.start(argv, project.root, context.env, reaper, receive)
+        child = await Child.start(argv, context.cwd, context.env, reaper, receive)
         try:
             with context.output.step("Starting the agent"):
                 ready = await _ready(child, project, lines)
@@ -230,7 +230,7 @@ async def _ready(child: Any, project: Project, lines: list[str]) -> DevState:
 
 def _not_started(lines: list[str], project: Project) -> AgentNotStarted:
     """Return the error that `voicecore dev` printed, or the end of its last traceback."""
-    from voicecore.local.processes.child import last_error
+    from voicecore.local.processes.crash_reason import last_error
 
     for line in reversed(lines):
         if line.startswith('{"error"'):

@@ -86,3 +86,17 @@ def test_end_reports_what_is_unfinished() -> None:
     speak(call, 1.5, 2.0)
     call.end()
     assert [type(event) for event in events[1:]] == [Note, AgentSpoke, UserSpoke]
+
+
+def test_pressed_keys_are_shown() -> None:
+    call, events = connected()
+    for key in "1#":
+        call.pressed(key, 1.0)
+    assert [event_json(event) for event in events[1:]] == [
+        {"event": "key", "key": "1"},
+        {"event": "key", "key": "#"},
+    ]
+    assert [(said.speaker, said.text) for said in call.utterances] == [
+        ("you", "pressed 1"),
+        ("you", "pressed #"),
+    ]

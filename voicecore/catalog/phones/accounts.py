@@ -23,6 +23,18 @@ def phone_accounts(providers: Iterable[str], env: Mapping[str, str]) -> dict[str
     return {name: _account(name, env) for name in providers}
 
 
+def missing_variables(provider: str, env: Mapping[str, str], *, to_call: bool) -> list[str]:
+    """Return the variables of a real account that are not in `env`; also those of outbound calls.
+
+    A project that names another address of the provider's API has what that one needs.
+    """
+    if env.get(f"{provider.upper()}_API_URL"):
+        return []
+    phone = PHONES[provider]
+    calling = (*phone.calling, "PHONE_NUMBERS") if to_call else ()
+    return [name for name in (*phone.secrets, *calling) if not env.get(name)]
+
+
 def _account(provider: str, env: Mapping[str, str]) -> dict[str, str]:
     phone = PHONES[provider]
     own = (*phone.secrets, *phone.calling)

@@ -140,7 +140,7 @@ def _tell(output: Output, project: Project, options: AddOptions, providers: Iter
     added = TRANSPORTS[options.transport]
     output.say(f"✓ {project.name} now has {added.title}.")
     if added.key:
-        output.say(f"It needs {added.key} in server/.env. README.md says where to get it.")
+        output.say(f"It needs {added.key} in server/.env. server/README.md says where to get it.")
     command = f"talk --transport {added.name}" if added.in_talk else "dev"
     if added.by_phone:
         command = f"talk --phone {(*options.providers, *providers)[0]}"

@@ -352,7 +352,7 @@ def _needs(answers: Answers) -> list[str]:
     if any(service.key for service in used_by(pipeline, answers.services)):
         needs.append("and API keys:  cp agent/.env.example agent/.env, then fill them in")
     return needs + [
-        f"{t.title} needs {t.key} in server/.env: README.md says where to get it"
+        f"{t.title} needs {t.key} in server/.env: server/README.md says where"
         for t in map(TRANSPORTS.__getitem__, answers.transports)
         if t.key
     ]

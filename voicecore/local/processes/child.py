@@ -175,20 +175,6 @@ class Child:
             os.killpg(self.pid, number)
 
 
-def last_error(lines: Sequence[str]) -> str:
-    """Return the output line that explains why a process died.
-
-    This is the last line of its last traceback (`ModuleNotFoundError: …`), or else its last output.
-    """
-    written = [line for line in lines if line.strip()]
-    starts = [i for i, line in enumerate(written) if line.startswith("Traceback (most recent")]
-    if starts:
-        for line in written[starts[-1] + 1 :]:
-            if not line.startswith((" ", "\t")):
-                return line.strip()
-    return written[-1].strip() if written else "it wrote nothing"
-
-
 async def _pump(process: RunningProcess, on_lines: Callable[[list[str]], None]) -> None:
     rest = b""
     while process.stdout and (chunk := await process.stdout.read(64 * 1024)):

@@ -15,7 +15,8 @@ import watchfiles
 
 from voicecore.console.errors import VoicecoreError
 from voicecore.contract.agent_log import json_fields
-from voicecore.local.processes.child import Child, Reaper, last_error
+from voicecore.local.processes.child import Child, Reaper
+from voicecore.local.processes.crash_reason import crash_reason
 from voicecore.local.processes.sources import is_source, source_folders
 from voicecore.local.processes.venv import command_of, variables_of
 from voicecore.project.no_links import within
@@ -129,9 +130,11 @@ class SessionServerProcess:
         while not await self._healthy(http):
             if child.exited.done():
                 await child.output_read()
-                error = last_error(self._tail)
-                reason = json_fields(error).get("message", error)
-                raise ServerCrashed(f"The session server ended: {reason}", f"Log: {self._log}")
+                reason = crash_reason(self._tail, self._folder)
+                error = json_fields(reason.error).get("message", reason.error)
+                raise ServerCrashed(
+                    f"The session server ended: {error}", f"{reason.advice}Log: {self._log}"
+                )
             await asyncio.sleep(_POLL)
 
     async def _healthy(self, http: aiohttp.ClientSession) -> bool:

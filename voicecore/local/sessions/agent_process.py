@@ -21,7 +21,8 @@ from voicecore.console.errors import VoicecoreError
 from voicecore.contract.ping import PingAnswer, read_ping
 from voicecore.local.in_agent import CONTROL
 from voicecore.local.limits import STOP_GRACE
-from voicecore.local.processes.child import Child, Reaper, last_error
+from voicecore.local.processes.child import Child, Reaper
+from voicecore.local.processes.crash_reason import crash_reason
 from voicecore.local.processes.ports import free_port, is_free
 from voicecore.local.sessions.log_writer import SessionLog, turn_of
 from voicecore.local.sessions.snapshot import (
@@ -295,9 +296,10 @@ class AgentProcess:
         """Return the error of the ended process, with the path of its log."""
         await self._child.output_read()
         code = self._child.returncode
+        reason = crash_reason(self._tail, self._spec.cwd)
         return AgentCrashed(
-            f"The agent ended with {_outcome(code)}: {last_error(self._tail)}",
-            f"Log: {self._log.open(None)}",
+            f"The agent ended with {_outcome(code)}: {reason.error}",
+            f"{reason.advice}Log: {self._log.open(None)}",
         )
 
     async def stop(self, grace: float = STOP_GRACE) -> None:

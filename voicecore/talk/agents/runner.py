@@ -10,6 +10,7 @@ import aiohttp
 
 from voicecore.console.proxies import proxy_for
 from voicecore.talk.agents.source import OfferSource
+from voicecore.talk.no_answer import why_no_answer
 from voicecore.talk.session_client import (
     OfferRefused,
     ServerUnreachable,
@@ -81,9 +82,9 @@ class Runner(OfferSource):
             ) as response:
                 return response.status, await document_of(response)
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            reason = str(error) or type(error).__name__
+            reason, advice = why_no_answer(error, url, _ADVICE)
             raise ServerUnreachable(
-                f"The runner at {self._url} does not answer: {reason}.", _ADVICE
+                f"The runner at {self._url} does not answer: {reason}.", advice
             ) from error
 
 

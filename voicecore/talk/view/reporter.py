@@ -77,10 +77,11 @@ class Reporter:
                 | rtvi.ToolCall()
                 | rtvi.AgentError()
                 | rtvi.Sound()
+                | KeyPressed()
                 | Note()
             ):
                 self._print_utterance()
-            case TurnMeasured() | KeyPressed() | CallEnded():
+            case TurnMeasured() | CallEnded():
                 pass
 
     def _print_path(self, path: IcePath) -> None:

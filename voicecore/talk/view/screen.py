@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from voicecore.console.output import Line, Span
+from voicecore.contract.latency_stages import in_seconds
 from voicecore.talk.view.latency import MeasuredTurn, TurnTotals, totals_of
 from voicecore.talk.view.transcript import Utterance
 
@@ -79,8 +80,8 @@ def utterance(said: Utterance, turns: Sequence[MeasuredTurn], width: int) -> lis
 
 def timing(turn: MeasuredTurn) -> str:
     """Return a turn's latency and its parts, in seconds; no part breaks over two lines."""
-    parts = "".join(f" · {part.name}\xa0{part.ms / 1000:.2f}" for part in turn.parts)
-    return f"{turn.total_ms / 1000:.2f}\xa0s{parts}"
+    text = in_seconds(turn.total_ms, ((part.name, part.ms) for part in turn.parts))
+    return " · ".join(part.replace(" ", "\xa0") for part in text.split(" · "))
 
 
 def summary(totals: TurnTotals) -> str:

@@ -20,7 +20,7 @@ from voicecore.talk.channel import (
     IcePath,
     Note,
 )
-from voicecore.talk.events import AgentSaid, CallEvent, TurnMeasured, UserSaid
+from voicecore.talk.events import AgentSaid, CallEvent, KeyPressed, TurnMeasured, UserSaid
 from voicecore.talk.transports import pipecat_frames, rtvi
 from voicecore.talk.turn_tracker import Answer, TurnTracker
 from voicecore.talk.view.joined_text import joined
@@ -135,6 +135,12 @@ class CallTranscript:
         self._commit_user()
         self._early = None
         self.tracker.typed(at)
+
+    def pressed(self, key: str, at: float) -> None:
+        """Add a key of the telephone that the user pressed."""
+        self.tracker.pressed(at)
+        self._entries.append(Utterance("you", f"pressed {key}"))
+        self._report(KeyPressed(key))
 
     # Deliveries
 

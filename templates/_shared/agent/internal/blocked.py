@@ -14,16 +14,15 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from types import FrameType
 
 from . import logs
+from .own_code import is_own
 
 # The loop is blocked after this time; a model that starts on a busy machine takes less.
 BLOCKED_SECONDS = 1.0
 BEAT_SECONDS = 0.25
 REQUEST_BYTES = 16_384
-BOT = Path(__file__).parents[1]
 
 
 class Watch:
@@ -72,7 +71,7 @@ class Watch:
 def blocking(frame: FrameType | None) -> str:
     """Return the name of the bot's function that a thread is in; empty if it is in none."""
     while frame:
-        if Path(frame.f_code.co_filename).parent == BOT:
+        if is_own(frame.f_code.co_filename):
             return frame.f_code.co_name
         frame = frame.f_back
     return ""

@@ -1,12 +1,16 @@
-"""Owns what the client's messages may contain before Pipecat reads them."""
+"""Owns what passes between client and pipeline: messages are checked, errors name their line."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-from pipecat.frames.frames import Frame, InputTransportMessageFrame
+from pipecat.frames.frames import ErrorFrame, Frame, InputTransportMessageFrame
 from pipecat.processors.frame_processor import FrameDirection
 from pipecat.processors.frameworks.rtvi import RTVIProcessor
+
+from . import logs
+from .own_code import BOT, described, own_frames
 
 
 class ClientMessages(RTVIProcessor):
@@ -19,7 +23,19 @@ class ClientMessages(RTVIProcessor):
             if problem := problem_of(frame.message):
                 await self.send_error(problem)
                 return
+        if isinstance(frame, ErrorFrame) and frame.exception:
+            frame.error = located(frame.error, frame.exception)
         await super().process_frame(frame, direction)
+
+
+def located(text: str, error: BaseException) -> str:
+    """Return an error's text with the line of the bot's code that failed, and log the traceback."""
+    steps = own_frames(error)
+    if not steps:
+        return text
+    logs.write("log", "ERROR", message=described(error, steps), logger="bot")
+    place = Path(steps[-1].filename).relative_to(BOT)
+    return f"{text} ({type(error).__name__} in {place}, line {steps[-1].lineno})"
 
 
 def problem_of(message: Any) -> str:

@@ -6,7 +6,7 @@ from voicecore.catalog.pipelines.record import Pipeline, Service
 PIPELINE = Pipeline(
     name="cascade",
     title="Transcribe → Nova 2 Lite → Polly",
-    summary="speech to text, a language model, text to speech; you choose each stage",
+    summary="speech to text, a language model, text to speech; you choose both speech services",
     needs="an AWS account",
     python=">=3.11",
     stages={

@@ -7,7 +7,7 @@ PIPELINE = Pipeline(
     name="nova-sonic",
     title="Amazon Nova Sonic",
     summary="speech to speech in one model; the fastest and most natural",
-    needs="an AWS account",
+    needs="an AWS account, Python 3.12 or newer",
     # aws_sdk_bedrock_runtime, its bidirectional client, does not install on an older Python.
     python=">=3.12",
     stages={

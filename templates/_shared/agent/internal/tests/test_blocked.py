@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from .. import blocked, gateway_only
+from .. import gateway_only, own_code
 from ..app import Agent
 
 TOOL = "import time\n\ndef order_status() -> None:\n    time.sleep(1.8)\n"
@@ -48,7 +48,7 @@ def while_blocked(*requests: str) -> list[bytes]:
             agent.watch()
             port = agent.listening.getsockname()[1]
             asked = [threads.submit(ask, port, request) for request in requests]
-            bot_function(blocked.BOT / "bot.py")()
+            bot_function(own_code.BOT / "bot.py")()
             await asyncio.sleep(0.5)
             return [answer.result() for answer in asked]
 

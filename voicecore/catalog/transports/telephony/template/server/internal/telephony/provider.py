@@ -270,11 +270,11 @@ def basic(user: str, password: str) -> str:
 
 
 def e164(text: str) -> str:
-    """Return a phone number with its plus. Raises ApiError if it is not one."""
-    found = re.fullmatch(r"\+?([1-9][0-9]{6,14})", re.sub(r"[ ().-]", "", text))
-    if not found:
+    """Return a phone number without its spaces. Raises ApiError if it has no country code."""
+    number = re.sub(r"[ ().-]", "", text)
+    if not re.fullmatch(r"\+[1-9][0-9]{6,14}", number):
         raise ApiError(422, "bad_number", "Write the number like +14155550100.")
-    return f"+{found[1]}"
+    return number
 
 
 def api_root(reader: Reader, provider: str, default: str) -> str:

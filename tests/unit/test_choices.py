@@ -1,0 +1,64 @@
+"""Choices on a terminal: which keys give which answer, and what stays on the screen."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable
+
+import pytest
+from prompt_toolkit.application import create_app_session
+from prompt_toolkit.data_structures import Size
+from prompt_toolkit.input import create_pipe_input
+from prompt_toolkit.output.vt100 import Vt100_Output
+
+from voicecore.catalog.pipelines import GENERATED
+from voicecore.catalog.pipelines.record import Pipeline
+from voicecore.console.choices import Choice, choose, choose_several
+
+DOWN, ENTER, SPACE = "\x1b[B", "\r", " "
+FRUITS = [Choice("a", "Apple", "Apple, the red one"), Choice("b", "Pear"), Choice("c", "Quince")]
+
+
+def asked(ask: Callable[[], object], keys: str) -> tuple[object, str]:
+    """Return the answer to a question, and the line that it leaves on the terminal."""
+    screen = io.StringIO()
+    output = Vt100_Output(screen, lambda: Size(rows=24, columns=80), enable_cpr=False)
+    with create_pipe_input() as pipe, create_app_session(pipe, output):
+        pipe.send_text(keys)
+        answer = ask()
+    *_, last = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", screen.getvalue()).strip().splitlines()
+    return answer, last
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        (ENTER, ["a"]),
+        (DOWN + ENTER, ["b"]),
+        (SPACE + DOWN + ENTER, ["a"]),
+        (SPACE + DOWN + SPACE + ENTER, ["a", "b"]),
+        (DOWN + SPACE + DOWN + SPACE + SPACE + ENTER, ["b"]),
+        ("a" + ENTER, ["a", "b", "c"]),
+        (DOWN + SPACE + SPACE + DOWN + ENTER, ["c"]),
+    ],
+)
+def test_enter_takes_what_has_a_box_checked_or_else_the_entry_at_the_cursor(
+    keys: str, expected: list[str]
+) -> None:
+    answer, line = asked(lambda: choose_several("Which?", FRUITS), keys)
+    assert answer == expected
+    titles = ", ".join(fruit.title for fruit in FRUITS if fruit.value in expected)
+    assert line.endswith(f"? Which? {titles}")
+
+
+def test_answer_on_the_screen_is_the_short_name() -> None:
+    answer, line = asked(lambda: choose("Which?", FRUITS, "a"), ENTER)
+    assert answer == "a"
+    assert line.endswith("? Which? Apple")
+
+
+@pytest.mark.parametrize("pipeline", GENERATED.values(), ids=GENERATED)
+def test_pipeline_says_which_python_it_needs_beyond_voicecores_own(pipeline: Pipeline) -> None:
+    version = pipeline.python.removeprefix(">=")
+    assert (f"Python {version} or newer" in pipeline.needs) is (version != "3.11")
