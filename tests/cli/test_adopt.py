@@ -135,6 +135,34 @@ class TestMissingFiles:
         ast.parse(app)
         assert 'agent = importlib.import_module("bot-one")' in app
 
+    def test_app_without_ping_gets_one_around_it(
+        self, voicecore: Voicecore, tmp_path: Path
+    ) -> None:
+        """As Pipecat's WebSocket examples have it, with a page for all paths."""
+        agent = tmp_path / "own-app"
+        (agent / "web").mkdir(parents=True)
+        (agent / "web/site.py").write_text(
+            "from fastapi import FastAPI\n\napi = FastAPI()\n\n"
+            '@api.get("/{path:path}")\ndef page(path: str):\n    return path\n\n'
+            '@api.websocket("/ws")\nasync def talk(websocket):\n    await websocket.accept()\n'
+        )
+        (agent / "requirements.txt").write_text("fastapi\nuvicorn[standard]\n")
+        told = voicecore("adopt", agent.name, "--dry-run")
+        assert "site.py does not answer GET /ping" in told.stderr
+        voicecore("adopt", agent.name, "--add", "app")
+        project = load_project(agent)
+        assert project.agent_settings.command.startswith("uvicorn agentcore_app:app")
+        assert project.transports == ("websocket",)
+        app = (agent / "web/agentcore_app.py").read_text()
+        ast.parse(app)
+        assert "from site import api as app" in app
+        assert "app.router.routes[:0] = router.routes" in app
+        again = voicecore("adopt", agent.name, "--force", "--add", "dockerfile")
+        assert again.code == 0, again.stderr
+        assert "does not answer GET /ping" not in again.stderr
+        assert load_project(agent).agent_settings == project.agent_settings
+        assert load_project(agent).transports == ("websocket",)
+
     def test_app_gives_other_bots_the_runners_arguments(
         self, voicecore: Voicecore, tmp_path: Path
     ) -> None:

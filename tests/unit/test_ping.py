@@ -1,4 +1,4 @@
-"""What AgentCore reads from answers to /ping."""
+"""Answers to /ping as AgentCore reads them, and the advice on them."""
 
 import json
 

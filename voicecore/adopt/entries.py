@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import PurePosixPath
 
 from voicecore.adopt.container import Container
 from voicecore.project.python_code import Module
+
+APP = "agentcore_app"
+"""Module that adopt writes around a bot of Pipecat's runner, or an app without /ping."""
 
 _AGENT_PATHS = ("/ping", "/ws", "/invocations")
 _SERVER_PATHS = ("/start", "/health")
@@ -68,6 +72,8 @@ def _entries_of(module: Module) -> Iterable[Entry]:
         if app.sdk or any(module.route(path) for path in _AGENT_PATHS):
             kind = Kind.SDK if app.sdk else Kind.FASTAPI
             yield Entry(kind, module.path, app.line, app.variable, module)
+    if not module.apps and PurePosixPath(module.path).stem == APP:
+        yield Entry(Kind.FASTAPI, module.path, variable="app", module=module)
     if not module.apps and "bot" in module.functions and _uses_runner(module):
         yield Entry(Kind.PIPECAT, module.path, module.functions["bot"].line, "bot", module)
 

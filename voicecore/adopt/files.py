@@ -10,9 +10,10 @@ from pathlib import PurePosixPath
 
 from voicecore import __version__
 from voicecore.adopt.command import StartCommand
+from voicecore.adopt.entries import APP, Kind
 from voicecore.adopt.folder import Folder
 from voicecore.adopt.packages import Packages
-from voicecore.adopt.report import APP, Missing, Report, with_app
+from voicecore.adopt.report import Missing, Report, with_app
 from voicecore.catalog import platforms
 from voicecore.catalog.pipelines import CUSTOM, DEFAULT
 from voicecore.catalog.transports import DEFAULT as DEFAULT_TRANSPORT
@@ -90,14 +91,19 @@ def _server_files(adoption: Adoption) -> Files:
 
 
 def _app(report: Report) -> bytes:
-    module = report.entry.module
+    """Return the app around a bot, or around an app that does not answer /ping."""
+    entry, module = report.entry, report.entry.module
+    place = PurePosixPath(entry.file).relative_to(report.command.folder)
+    name = ".".join(place.with_suffix("").parts)
+    if entry.kind == Kind.FASTAPI:
+        return render.adopted("agentcore_ping.py", {"module": name, "variable": entry.variable})
     run_bot = module.functions.get("run_bot") if module else None
     names = run_bot.parameters if run_bot else ()
     known = bool(names) and all(name in _ARGUMENTS for name in names) and names[0] == _RUN_BOT[0]
     return render.adopted(
         f"{APP}.py",
         {
-            "module": PurePosixPath(report.entry.file).stem,
+            "module": name,
             "arguments": [_ARGUMENTS[name] for name in names] if known else [],
         },
     )

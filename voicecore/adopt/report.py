@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 
 from voicecore.adopt.command import StartCommand, command_for
 from voicecore.adopt.container import Container, read_container
-from voicecore.adopt.entries import Entry, Kind, find_entries, find_server
+from voicecore.adopt.entries import APP, Entry, Kind, find_entries, find_server
 from voicecore.adopt.folder import Folder
 from voicecore.adopt.packages import Packages, python_problem, read_packages
 from voicecore.catalog import transports
@@ -18,8 +18,7 @@ from voicecore.catalog.aws_services import SERVICES
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.project.python_code import Key, Module, read_module
 
-APP = "agentcore_app"
-"""Module that adopt writes around a bot of Pipecat's runner."""
+_NO_PING = "does not answer GET /ping"
 
 ENV_EXAMPLES = (".env.example", "env.example")
 
@@ -102,7 +101,7 @@ def report_on(folder: Folder, chosen: str = "", typed: str = "voicecore adopt") 
         container=container,
         ping=_ping(entry),
         stamped=entry.kind == Kind.SDK or _is_stamped(entry),
-        transports=_transports(entry),
+        transports=_transports(entry, own),
         server=_server(folder, modules, entry),
         keys=keys,
         uses=known,
@@ -113,11 +112,17 @@ def report_on(folder: Folder, chosen: str = "", typed: str = "voicecore adopt") 
 
 
 def with_app(report: Report, module: str) -> Report:
-    """Return the report after the app around the bot is written, as `module`."""
+    """Return the report after the app around the entry is written, as `module`."""
     rest = tuple(each for each in report.missing if each != Missing.APP)
-    command = replace(report.command, words=("uvicorn", f"{module}:app", *StartCommand.LOCAL))
+    words = ("uvicorn", f"{module}:app", *StartCommand.LOCAL)
+    command = replace(report.command, words=words, port=0)
     return replace(
-        report, command=command, missing=rest, transports=(transports.DEFAULT,), stamped=True
+        report,
+        command=command,
+        missing=rest,
+        transports=report.transports,
+        stamped=True,
+        problems=tuple(each for each in report.problems if _NO_PING not in each),
     )
 
 
@@ -186,9 +191,10 @@ def _is_stamped(entry: Entry) -> bool:
     return bool(route and route.stamped)
 
 
-def _transports(entry: Entry) -> tuple[str, ...]:
-    answers = entry.kind in (Kind.PIPECAT, Kind.CONTAINER) or (
-        entry.module and entry.module.route("/ws")
+def _transports(entry: Entry, own: Sequence[Module]) -> tuple[str, ...]:
+    """Return the transports that the entry or a module of its `own` answers."""
+    answers = entry.kind in (Kind.PIPECAT, Kind.CONTAINER) or any(
+        module.route("/ws") for module in own
     )
     return (transports.DEFAULT,) if answers else ()
 
@@ -239,8 +245,15 @@ def _is_key(name: str) -> bool:
     return bool(_SECRET.search(name)) and not _OURS.match(name)
 
 
+def _lacks_ping(entry: Entry) -> bool:
+    """Return whether nothing answers /ping: a bot has no app, and an app may lack the path."""
+    if entry.kind == Kind.FASTAPI:
+        return bool(entry.module and not entry.module.route("/ping"))
+    return entry.kind == Kind.PIPECAT
+
+
 def _missing(entry: Entry, keys: Sequence[Key], folder: Folder) -> Iterator[Missing]:
-    if entry.kind == Kind.PIPECAT:
+    if _lacks_ping(entry):
         yield Missing.APP
     if keys:
         yield Missing.KEYS
@@ -256,13 +269,13 @@ def _problems(
         yield problem
     if container and "amd64" in container.platform:
         yield f"the Dockerfile builds for {container.platform}; AgentCore runs linux/arm64"
-    if container and entry.kind == Kind.PIPECAT and APP not in " ".join(container.command):
+    if container and _lacks_ping(entry) and APP not in " ".join(container.command):
         yield (
             f"the Dockerfile does not start {APP}.py, which answers AgentCore: end it with  "
             f'CMD ["python", "-m", "uvicorn", "{APP}:app", "--host", "0.0.0.0", "--port", "8080"]'
         )
-    if entry.kind == Kind.FASTAPI and entry.module and not entry.module.route("/ping"):
-        yield f"{entry.file} does not answer GET /ping, by which AgentCore sees that it is healthy"
+    if entry.kind == Kind.FASTAPI and _lacks_ping(entry):
+        yield f"{entry.file} {_NO_PING}, by which AgentCore sees that it is healthy: --add app"
     if (status := _ping(entry)) and status not in ("Healthy", "HealthyBusy"):
         yield f'/ping answers "{status}"; AWS documents "Healthy" and "HealthyBusy"'
     if not packages.file and entry.kind != Kind.CONTAINER:

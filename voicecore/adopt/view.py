@@ -11,7 +11,7 @@ from voicecore.catalog.aws_services import SERVICES
 from voicecore.console.output import Line, Span
 
 WRITES = {
-    Missing.APP: "agentcore_app.py, which serves the bot at /ping and /ws",
+    Missing.APP: "agentcore_app.py, which answers AgentCore at /ping, and serves a bot at /ws",
     Missing.KEYS: "agentcore_keys.py, which starts the agent in AWS with its keys",
     Missing.DOCKERFILE: "Dockerfile for linux/arm64",
     Missing.SERVER: "server/, a session server with a page for callers",
@@ -95,7 +95,7 @@ def _ping(report: Report) -> str:
     if report.entry.kind == Kind.SDK:
         return "answered by AWS's SDK"
     if not report.ping:
-        return "nothing answers it" if report.entry.kind == Kind.PIPECAT else "not known"
+        return "nothing answers it" if Missing.APP in report.missing else "not known"
     stamp = "with" if report.stamped else "without"
     return f'"{report.ping}", {stamp} the time of its last change'
 
