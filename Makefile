@@ -46,7 +46,7 @@ unit: .venv/.test  ## Run the fast tests, in less than a minute.
 	@# Without the other plugins, each process starts 2 s sooner. With worksteal, it begins with a
 	@# quarter of the files, and imports less.
 	@PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 python -m pytest -p xdist --numprocesses 4 --dist worksteal \
-		--quiet -m 'not slow' tests/unit tests/golden tests/cli $(ARGS)
+		--quiet -W error::ResourceWarning -m 'not slow' tests/unit tests/golden tests/cli $(ARGS)
 
 coverage: .venv/.test  ## Name the lines that no fast test executes; with ARGS=tests, no test at all.
 	@rm -rf .coverage && mkdir .coverage

@@ -14,6 +14,7 @@ def checks() -> str:
 
 _CHECKS = {
     "addresses": "The account may have the Elastic IP addresses of a new network.",
+    "boundary": "The permissions boundary exists.",
     "build": "CodeBuild in this region can build an image that this machine cannot.",
     "certificate": "The certificate for `domain` is issued, and is for that domain.",
     "clock": "This machine's clock is within 5 minutes of the clock of AWS.",

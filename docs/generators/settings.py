@@ -141,7 +141,11 @@ _SETTINGS: dict[str, dict[str, tuple[str, str]]] = {
             f"Command line that starts it; without it, a `{CUSTOM}` project has none. {_OWN}",
         ),
         "requirements": ("", f"File that lists its packages, as in `[agent]`. {_OWN}"),
-        "health": ("`/health`", f"Path that answers 200 when it is ready. {_OWN}"),
+        "health": (
+            "",
+            "Path that answers 200 when it is ready; without it, any answer tells that. " + _OWN,
+        ),
+        "port": ("", f"Port at which it always listens; 0 if it reads `PORT`. {_OWN}"),
         "domain": ("a CloudFront name", "Host name under which phone providers call the server."),
         "concurrency": (
             "",

@@ -62,6 +62,16 @@ def test_dry_run_reports_and_writes_nothing(voicecore: Voicecore, tmp_path: Path
     assert contents(agent) == before
 
 
+def test_suggested_command_writes_nothing_either_after_a_dry_run(
+    voicecore: Voicecore, tmp_path: Path
+) -> None:
+    agent = copied("fastapi_healthy", tmp_path)
+    shutil.copytree(agent, agent / "other")
+    (agent / "Dockerfile").unlink()
+    result = voicecore("adopt", agent.name, "--dry-run")
+    assert "voicecore adopt fastapi-healthy --dry-run --entry main.py" in result.stderr
+
+
 def test_report_is_a_document(voicecore: Voicecore, tmp_path: Path) -> None:
     copied("pipecat_keys", tmp_path)
     env = {"DEEPGRAM_API_KEY": "x", "AWS_REGION": "eu-west-1"}

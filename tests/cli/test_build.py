@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -163,3 +163,15 @@ def test_report_has_layers_largest_packages_and_smoke_test() -> None:
     assert (written["compressed_bytes"], written["unpacked_bytes"]) == (20_100_000, 42_000_000)
     assert written["check"]["ping_seconds"] == 0.42
     assert (written["base"]["days"], written["platform"]) == (3, "linux/arm64")
+
+
+def test_report_of_an_adopted_agent_has_what_aws_does_not_document() -> None:
+    base = BaseImage("python:3.13", "sha256:" + "2" * 64, {}, {})
+    result = replace(RESULT, ready_seconds=None, warnings=("/ping answers ok",))
+    report = BuildReport(
+        "line", "tag", "buildx", 2.5, base, 3, IMAGE, "line:tag", False, "", result
+    )
+    text = "\n".join("".join(span.text for span in row).rstrip() for row in lines(report))
+    assert "pipeline warm" not in text
+    assert text.endswith("! /ping answers ok")
+    assert document(report)["check"]["warnings"] == ("/ping answers ok",)

@@ -107,8 +107,12 @@ def test_places_no_call_without_confirmation(
         ("4155550199", ExitCode.USAGE, "voicecore call +14155550199"),
         ("0044 20 7946 0018", ExitCode.USAGE, "voicecore call +442079460018"),
         ("442079460018", ExitCode.USAGE, "'442079460018' has no country code"),
-        ("+1 (202) 555-0123", ExitCode.FAILED, "No server answers at 127.0.0.1, port 9"),
-        (NUMBER, ExitCode.FAILED, "No server answers at 127.0.0.1, port 9"),
+        (
+            "+1 (202) 555-0123",
+            ExitCode.FAILED,
+            "request to http://127.0.0.1:9 failed: Cannot connect to host",
+        ),
+        (NUMBER, ExitCode.FAILED, "request to http://127.0.0.1:9 failed: Cannot connect to host"),
     ],
 )
 def test_reports_why_call_cannot_be_placed(

@@ -81,3 +81,13 @@ def test_port_of_the_agent_is_not_that_of_the_runtime(project: Path, voicecore: 
     assert result.code == ExitCode.FAILED
     assert "The agent always listens on port 8080" in result.stderr
     assert "Port 8080 is in use" in result.stderr
+
+
+def test_server_that_always_listens_on_one_port_gets_no_other(
+    project: Path, voicecore: Voicecore
+) -> None:
+    (project / "voicecore.toml").write_text(f"{MANIFEST}{SERVER}port = 3000\n")
+    result = voicecore("dev", "--server-port", "3001", cwd=project, env=dict(os.environ))
+    assert result.code == ExitCode.USAGE
+    assert "The session server always listens on port 3000" in result.stderr
+    assert not (project / ".voicecore/venv").exists()

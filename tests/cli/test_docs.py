@@ -33,3 +33,4 @@ def test_unknown_page_is_refused(voicecore: Voicecore, name: str) -> None:
     assert result.code == ExitCode.USAGE
     assert "List the pages:  voicecore docs" in result.stderr
     assert ("did you mean 'deploy'" in result.stderr) == (name == "deply")
+    assert "'?." not in result.stderr

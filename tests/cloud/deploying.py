@@ -61,7 +61,8 @@ class ImageDouble:
                 on_progress(Progress("build"))
                 time.sleep(0.05)
         except TaskCancelled:
-            (self.project.root / "deploy.log").open("a").write("build abandoned\n")
+            with (self.project.root / "deploy.log").open("a") as log:
+                log.write("build abandoned\n")
             raise
         name = repository().partition("/")[2]
         if there := _find(self.project, self.part, name):

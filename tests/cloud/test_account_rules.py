@@ -297,6 +297,15 @@ def test_region_that_an_organization_denies_is_explained(aws: Aws, deployer: Dep
     assert changes(aws) == []
 
 
+def test_boundary_that_does_not_exist_is_refused_before_anything_is_created(
+    aws: Aws, deployer: Deployer
+) -> None:
+    boundary = "arn:aws:iam::123456789012:policy/none"
+    prepend_setting(deployer, f'permissions_boundary = "{boundary}"')
+    expect_refusal(deployer.deploy(), f"{boundary} does not exist", "`permissions_boundary`")
+    assert changes(aws) == []
+
+
 def test_key_that_logs_may_not_use_is_refused_before_anything_is_created(
     aws: Aws, deployer: Deployer
 ) -> None:

@@ -158,7 +158,7 @@ def test_project_from_init_to_destroy(shell: Shell) -> None:
     for result in (talked, through_url):
         events = [json.loads(line) for line in result.stdout.splitlines()]
         answers = [event["text"] for event in events if event["event"] == "agent_said"]
-        assert answers[-1].startswith("You said")
+        assert answers[-1].startswith("You said"), "\n".join([result.stdout, *logged])
 
     aws.agent_says(runtime["id"], *logged)
     assert "agent  You said" in shell.run("logs").stdout

@@ -39,7 +39,8 @@ def publish_usage(aws: Aws, metric: str, value: float, *dimensions: tuple[str, s
 def test_status_of_a_project_that_is_not_deployed(
     aws: Aws, deployer: Deployer, voicecore: Voicecore
 ) -> None:
-    (deployer.root / "voicecore.toml").open("a").write('[stages.prod]\nregion = "us-west-2"\n')
+    toml = deployer.root / "voicecore.toml"
+    toml.write_text(toml.read_text() + '[stages.prod]\nregion = "us-west-2"\n')
     shown = voicecore("status", cwd=deployer.root)
     assert shown.code == ExitCode.OK, shown.stderr
     assert shown.stdout.count("not deployed") == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -16,7 +17,7 @@ from tests.ports import free_port
 from tests.server.serving import ARN, KEY
 from voicecore.local.processes.child import Reaper
 from voicecore.local.processes.session_server import ServerCrashed, SessionServerProcess
-from voicecore.project.settings.programs import ServerProgram, generated_program
+from voicecore.project.settings.programs import Program, ServerProgram, generated_program
 
 ENVIRONMENT = {
     **os.environ,
@@ -80,3 +81,24 @@ def test_server_that_cannot_listen_says_why(folder: Path) -> None:
             taken.shutdown()
 
     asyncio.run(work())
+
+
+def test_server_of_another_kind_is_ready_when_it_answers_at_all(tmp_path: Path) -> None:
+    """It has no path that tells its health, and no packages of Python's."""
+    command = ("sh", "-c", f'exec {sys.executable} -m http.server --bind "$HOST" "$PORT"')
+    (tmp_path / ".voicecore/logs").mkdir(parents=True)
+    log, lines = tmp_path / ".voicecore/logs/server.log", list[str]()
+    program = Program(tmp_path, command, None, tmp_path / ".voicecore/venv/server", health="")
+
+    async def start() -> None:
+        given = (program, dict(os.environ), free_port())
+        async with (
+            Reaper() as reaper,
+            SessionServerProcess(*given, reaper, log, lines.extend) as server,
+            aiohttp.ClientSession(server.url) as client,
+            client.get("/voicecore.toml") as answer,
+        ):
+            assert answer.status == 404
+
+    asyncio.run(start())
+    assert "code 404" in log.read_text()

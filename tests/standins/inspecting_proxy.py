@@ -1,7 +1,8 @@
 """A company's proxy that inspects TLS: it answers CONNECT with a certificate of its own authority.
 
-Requests that it allows reach the service in `routes` unchanged. It is a real proxy on a real port;
-only the names of its hosts lead to stand-ins.
+Requests that it allows reach the service in `routes` unchanged. Hosts with a route like
+tcp://ADDRESS:PORT are exempt: it does not see into their connections. It is a real proxy on a real
+port; only the names of its hosts lead to stand-ins.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ class InspectingProxy:
     """Hosts that were asked for, in order."""
 
     @asynccontextmanager
-    async def _serving(self, folder: Path) -> AsyncIterator[InspectingProxy]:
+    async def serving(self, folder: Path) -> AsyncIterator[InspectingProxy]:
+        """Run in this event loop; write certificates into `folder`."""
         self._connections: set[asyncio.Task[None]] = set()
         certificates = make_certificates(folder, list(self.routes))
         self.authority = certificates.authority
@@ -63,7 +65,8 @@ class InspectingProxy:
                 writer.write(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n")
             else:
                 writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-                await writer.start_tls(self._tls)
+                if not route.startswith("tcp:"):
+                    await writer.start_tls(self._tls)
                 answers, requests = await _connected(route)
                 await asyncio.gather(_forward(reader, requests), _forward(answers, writer))
         writer.close()
@@ -76,7 +79,7 @@ class InspectingProxy:
 
 async def _connected(route: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     where = urlsplit(route)
-    if where.scheme == "http":
+    if where.scheme in ("http", "tcp"):
         return await asyncio.open_connection(where.hostname, where.port)
     tls = ssl.create_default_context()
     return await asyncio.open_connection(where.hostname, where.port or 443, ssl=tls)
@@ -95,5 +98,5 @@ def inspecting_proxy(
     folder: Path, routes: Mapping[str, str], address: str = "127.0.0.1"
 ) -> Iterator[InspectingProxy]:
     """Run the proxy in a thread; it writes its certificates into `folder`."""
-    with in_background(InspectingProxy(routes, address)._serving(folder)) as proxy:
+    with in_background(InspectingProxy(routes, address).serving(folder)) as proxy:
         yield proxy

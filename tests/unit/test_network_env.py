@@ -1,10 +1,14 @@
 """Variables for proxies and certificate authorities, as every client needs them."""
 
+import os
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
+from tests.standins.inspecting_proxy import inspecting_proxy
+from tests.standins.package_index import git_over_http
 from voicecore.console.network_env import (
     CA_VARIABLES,
     completed,
@@ -14,19 +18,36 @@ from voicecore.console.network_env import (
 from voicecore.console.proxies import proxy_for
 
 PROXY = "http://proxy.example:3128"
+METADATA = "169.254.169.254,169.254.170.2,fd00:ec2::254"
 
 
 @pytest.mark.parametrize("given", CA_VARIABLES)
 def test_one_file_of_authorities_is_for_all_clients(given: str) -> None:
     added = completed({given: "/corp/ca.pem"})
-    assert added == dict.fromkeys(set(CA_VARIABLES) - {given}, "/corp/ca.pem")
+    others = {*CA_VARIABLES, "GIT_SSL_CAINFO"} - {given}
+    assert added == dict.fromkeys(others, "/corp/ca.pem")
 
 
 def test_variable_that_is_set_is_kept() -> None:
     set_all: dict[str, str] = dict(
         zip(CA_VARIABLES, ("/aws.pem", "/all.pem", "/docker.pem"), strict=True)
     )
+    set_all["GIT_SSL_CAINFO"] = "/git.pem"
     assert completed(set_all) == {}
+
+
+def test_git_trusts_the_same_authorities(tmp_path: Path) -> None:
+    repository = tmp_path / "tools"
+    subprocess.run(["git", "init", "--quiet", str(repository)], check=True)
+    with (
+        git_over_http(repository) as url,
+        inspecting_proxy(tmp_path, {"git.example": url}) as proxy,
+    ):
+        given = {**os.environ, **proxy.environment("AWS_CA_BUNDLE"), "GIT_SSL_CAINFO": ""}
+        env = {name: value for name, value in given.items() if value}
+        env |= completed(env)
+        subprocess.run(["git", "ls-remote", "https://git.example/"], env=env, check=True)
+    assert "git.example" in proxy.hosts
 
 
 @pytest.mark.parametrize(
@@ -34,9 +55,9 @@ def test_variable_that_is_set_is_kept() -> None:
     [
         ({}, {}),
         ({"NO_PROXY": "corp.example"}, {}),
-        ({"HTTPS_PROXY": PROXY}, {"NO_PROXY": "127.0.0.1,localhost,::1"}),
+        ({"HTTPS_PROXY": PROXY}, {"NO_PROXY": f"127.0.0.1,localhost,::1,{METADATA}"}),
         ({"http_proxy": PROXY, "no_proxy": "corp.example, localhost"},
-         {"no_proxy": "corp.example,localhost,127.0.0.1,::1"}),
+         {"no_proxy": f"corp.example,localhost,127.0.0.1,::1,{METADATA}"}),
         ({"HTTPS_PROXY": PROXY, "NO_PROXY": "*"}, {"NO_PROXY": "*"}),
     ],
 )  # fmt: skip

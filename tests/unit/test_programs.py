@@ -67,6 +67,27 @@ def test_project_of_the_user_has_no_server_unless_it_names_its_command(tmp_path:
     assert server.server == tmp_path
 
 
+def test_server_of_the_user_may_have_a_port_and_no_path_that_tells_its_health(
+    tmp_path: Path,
+) -> None:
+    agent = f'{CUSTOM}[agent]\ncommand = "python a.py"\n'
+    project = load(tmp_path, f'{agent}[server]\ncommand = "node s.js"\nport = 3000\n')
+    assert project.server_program
+    assert (project.server_program.port, project.server_program.health) == (3000, "")
+    assert not project.has_own_server
+    with pytest.raises(BadProject, match=r"server\.port: must be a whole number"):
+        load(tmp_path, f'{agent}[server]\ncommand = "node s.js"\nport = 70000\n')
+
+
+def test_server_that_adopt_wrote_is_ours(tmp_path: Path) -> None:
+    handler = tmp_path / "server/internal/lambda_handler.py"
+    handler.parent.mkdir(parents=True)
+    handler.touch()
+    own = '[server]\nfolder = "server"\ncommand = "python -m internal.server"\n'
+    assert load(tmp_path, f'{CUSTOM}[agent]\ncommand = "a"\n{own}').has_own_server
+    assert load(tmp_path, GENERATED).has_own_server
+
+
 def test_generated_project_runs_as_before(tmp_path: Path) -> None:
     project = load(tmp_path, GENERATED)
     python = str(tmp_path / "agent/.venv/bin/python")

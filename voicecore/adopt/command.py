@@ -10,7 +10,7 @@ from typing import ClassVar
 from voicecore.adopt.container import Container
 from voicecore.adopt.entries import Entry, Kind
 from voicecore.adopt.folder import Folder
-from voicecore.adopt.python_code import Module
+from voicecore.project.python_code import Module
 
 PORT_WORD = "$PORT"
 AGENTCORE_PORT = 8080
@@ -56,7 +56,7 @@ def command_for(entry: Entry, folder: Folder, container: Container | None) -> St
     bind = start.host if start else ""
     if entry.kind == Kind.FASTAPI and any(key.name == "PORT" for key in module.keys):
         return StartCommand(place, ("python", file), 0, bind)
-    if start and not (start.guarded and start.alone):
+    if start and not module.served_app:
         return StartCommand(place, ("python", file), start.port or AGENTCORE_PORT, bind)
     return StartCommand(
         place, ("uvicorn", f"{name}:{entry.variable}", *StartCommand.LOCAL), 0, bind

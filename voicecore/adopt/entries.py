@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from voicecore.adopt.container import Container
-from voicecore.adopt.python_code import Module
+from voicecore.project.python_code import Module
 
 _AGENT_PATHS = ("/ping", "/ws", "/invocations")
 _SERVER_PATHS = ("/start", "/health")

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from voicecore import __version__
+from voicecore.adopt.command import StartCommand
 from voicecore.adopt.folder import Folder
+from voicecore.adopt.packages import Packages
 from voicecore.adopt.report import APP, Missing, Report, with_app
 from voicecore.catalog import platforms
 from voicecore.catalog.pipelines import CUSTOM, DEFAULT
@@ -25,6 +27,8 @@ KEYS = "agentcore_keys"
 
 IGNORED = ".voicecore/.gitignore"
 """File that keeps git, and not the user, from seeing the folder of local runs."""
+
+_HEALTH = "/health"
 
 _RUN_BOT = ("transport", "runner_args")
 _ARGUMENTS = {
@@ -129,7 +133,6 @@ def _test_variables(report: Report) -> dict[str, object]:
 
 def _settings(report: Report, adoption: Adoption) -> Iterator[str]:
     """Yield the lines of voicecore.toml."""
-    command, packages = report.command, report.packages
     yield "# How voicecore runs and deploys the agent in this folder. Edit it as you like."
     yield ""
     yield f'name = "{adoption.name}"'
@@ -141,6 +144,23 @@ def _settings(report: Report, adoption: Adoption) -> Iterator[str]:
     yield f'voicecore = "{__version__}"'
     yield ""
     yield f"[{AGENT}]"
+    yield from _program(report.command, report.packages)
+    if report.uses:
+        yield f"uses = {json.dumps(list(report.uses))}   # AWS services that its role allows"
+    if Missing.SERVER in adoption.add:
+        own = ServerProgram()
+        yield from ("", f"[{SERVER}]", f"folder = {_text(own.folder)}")
+        yield from (f"command = {_text(own.command)}", f"requirements = {_text(own.requirements)}")
+        yield f"health = {_text(own.health)}"
+    elif server := report.server:
+        yield from ("", f"[{SERVER}]", *_program(server.command, server.packages))
+        if server.entry.module and server.entry.module.route(_HEALTH):
+            yield f"health = {_text(_HEALTH)}"
+    yield ""
+
+
+def _program(command: StartCommand, packages: Packages) -> Iterator[str]:
+    """Yield the lines of a program's table."""
     yield f"folder = {_text(command.folder)}"
     note = "   # $PORT is the port that it is given" if "$PORT" in command.words else ""
     yield f"command = {_text(command.line)}{note}"
@@ -150,21 +170,6 @@ def _settings(report: Report, adoption: Adoption) -> Iterator[str]:
         yield f"requirements = {_text(own if own != packages.file else up + packages.file)}"
     if command.port:
         yield f"port = {command.port}   # it listens there, whatever PORT says"
-    if report.uses:
-        yield f"uses = {json.dumps(list(report.uses))}   # AWS services that its role allows"
-    if Missing.SERVER in adoption.add:
-        own = ServerProgram()
-        yield from ("", f"[{SERVER}]", f"folder = {_text(own.folder)}")
-        yield from (f"command = {_text(own.command)}", f"requirements = {_text(own.requirements)}")
-    elif server := report.server:
-        place, _, file = server.file.rpartition("/")
-        health = "/health" if server.module and server.module.route("/health") else "/"
-        yield from ("", f"[{SERVER}]", f"folder = {_text(place or '.')}")
-        yield f"command = {_text(f'python {file}')}"
-        if packages.file and not place:
-            yield f"requirements = {_text(packages.file)}"
-        yield f"health = {_text(health)}"
-    yield ""
 
 
 def _text(value: str) -> str:

@@ -15,6 +15,7 @@ from packaging.utils import canonicalize_name
 from voicecore.adopt.folder import Folder
 
 PYPROJECT, LIST = "pyproject.toml", "requirements.txt"
+_PYTHON_VERSION = ".python-version"
 
 _VERSIONS = tuple((3, minor) for minor in range(7, 16))
 _FLOORS = {
@@ -35,7 +36,9 @@ class Packages:
     """File that lists it, from the user's folder; empty if there is none."""
     names: frozenset[str]
     python: str
-    """Python versions that it allows, as a specifier; empty for any."""
+    """Python versions that are allowed, as a specifier; empty for any."""
+    python_file: str
+    """File that says so."""
     floor: tuple[int, int]
     """Oldest Python that the packages install on."""
     because: str
@@ -53,7 +56,7 @@ def read_packages(folder: Folder, places: Iterable[str], hint: str = "") -> Pack
         preferred = [file for file in found if file.rpartition("/")[2] in hint]
         if len(preferred) == 1 or found:
             return _packages(folder, preferred[0] if len(preferred) == 1 else found[0])
-    return Packages("", frozenset(), _python_version(folder), (3, 0), "")
+    return Packages("", frozenset(), _python_version(folder), _PYTHON_VERSION, (3, 0), "")
 
 
 def python_problem(packages: Packages, python: tuple[int, int] | None) -> str:
@@ -64,7 +67,7 @@ def python_problem(packages: Packages, python: tuple[int, int] | None) -> str:
     allowed = [python] if python else [v for v in _VERSIONS if _allows(packages.python, v)]
     if not allowed or max(allowed) >= packages.floor:
         return ""
-    where = "the Dockerfile has" if python else f"{packages.file or '.python-version'} allows"
+    where = "the Dockerfile has" if python else f"{packages.python_file} allows"
     newest, floor = _shown(max(allowed)), _shown(packages.floor)
     return f"{packages.because} needs Python {floor} or newer, and {where} {newest}"
 
@@ -77,9 +80,10 @@ def _packages(folder: Folder, file: str) -> Packages:
         names.add(canonicalize_name("aws-sdk-bedrock-runtime"))
     because = max(names & _FLOORS.keys(), key=lambda name: _FLOORS[name], default="")
     project = _project(folder, file) if file.endswith(PYPROJECT) else {}
-    python = str(project.get("requires-python", "")) or _python_version(folder)
+    required = str(project.get("requires-python", ""))
+    python, said_by = (required, file) if required else (_python_version(folder), _PYTHON_VERSION)
     floor = _FLOORS.get(because, (3, 0))
-    return Packages(file, frozenset(map(str, names)), python, floor, because)
+    return Packages(file, frozenset(map(str, names)), python, said_by, floor, because)
 
 
 def _project(folder: Folder, file: str) -> dict[str, Any]:
@@ -111,7 +115,7 @@ def _requirements(lines: Iterable[str]) -> Iterator[Requirement]:
 
 
 def _python_version(folder: Folder) -> str:
-    found = re.match(r"\s*(3\.\d+)", folder.files.get(".python-version", ""))
+    found = re.match(r"\s*(3\.\d+)", folder.files.get(_PYTHON_VERSION, ""))
     return f"=={found[1]}.*" if found else ""
 
 

@@ -13,10 +13,10 @@ from voicecore.adopt.container import Container, read_container
 from voicecore.adopt.entries import Entry, Kind, find_entries, find_server
 from voicecore.adopt.folder import Folder
 from voicecore.adopt.packages import Packages, python_problem, read_packages
-from voicecore.adopt.python_code import Key, Module, read_module
 from voicecore.catalog import transports
 from voicecore.catalog.aws_services import SERVICES
 from voicecore.console.errors import ExitCode, VoicecoreError
+from voicecore.project.python_code import Key, Module, read_module
 
 APP = "agentcore_app"
 """Module that adopt writes around a bot of Pipecat's runner."""
@@ -47,6 +47,15 @@ class SeveralAgents(VoicecoreError):
 
 
 @dataclass(frozen=True)
+class FoundServer:
+    """The user's session server."""
+
+    entry: Entry
+    command: StartCommand
+    packages: Packages
+
+
+@dataclass(frozen=True)
 class Report:
     """The agent in a folder, and what it lacks."""
 
@@ -59,7 +68,7 @@ class Report:
     stamped: bool
     """True when the answer has time_of_last_update, or its framework adds it."""
     transports: tuple[str, ...]
-    server: Entry | None
+    server: FoundServer | None
     keys: tuple[Key, ...]
     """Secrets that it reads from its environment."""
     uses: tuple[str, ...]
@@ -82,8 +91,7 @@ def report_on(folder: Folder, chosen: str = "", typed: str = "voicecore adopt") 
     container = read_container(text) if text else None
     entry = _choose(folder, find_entries(modules, container), chosen, typed)
     command = command_for(entry, folder, container)
-    places = dict.fromkeys((f"{command.folder}/" if command.folder != "." else "", "", "../"))
-    packages = read_packages(folder, places, text)
+    packages = read_packages(folder, _places(command), text)
     own = _reached(entry, modules)
     keys = tuple(_keys(own, folder))
     known, unknown = _services(own)
@@ -95,7 +103,7 @@ def report_on(folder: Folder, chosen: str = "", typed: str = "voicecore adopt") 
         ping=_ping(entry),
         stamped=entry.kind == Kind.SDK or _is_stamped(entry),
         transports=_transports(entry),
-        server=find_server(modules, entry),
+        server=_server(folder, modules, entry),
         keys=keys,
         uses=known,
         unknown=unknown,
@@ -149,6 +157,19 @@ _LOOKED_FOR = (
     "Name the folder that has it:  voicecore adopt FOLDER\n"
     "or create an agent:  voicecore init my-agent"
 )
+
+
+def _places(command: StartCommand) -> dict[str, None]:
+    """Return where a program's packages may be listed, the nearest folder first."""
+    return dict.fromkeys((f"{command.folder}/" if command.folder != "." else "", "", "../"))
+
+
+def _server(folder: Folder, modules: Sequence[Module], agent: Entry) -> FoundServer | None:
+    entry = find_server(modules, agent)
+    if entry is None:
+        return None
+    command = command_for(entry, folder, None)
+    return FoundServer(entry, command, read_packages(folder, _places(command)))
 
 
 def _listed(entries: Sequence[Entry]) -> str:

@@ -34,7 +34,7 @@ def lines_of(report: Report, set_keys: Mapping[str, str]) -> Iterator[Line]:
     if command.bind:
         rows.append(("address", f"{command.bind}, by itself"))
     rows.append(("/ping", _ping(report)))
-    rows.append(("server", str(report.server) if report.server else "none"))
+    rows.append(("server", _server(report)))
     rows += [("key", _key(key.name, f"{key.file}:{key.line}", set_keys)) for key in report.keys]
     rows += [("uses", _use(name)) for name in report.uses]
     for name, text in rows:
@@ -68,7 +68,7 @@ def document_of(report: Report, set_keys: Mapping[str, str]) -> dict[str, Any]:
         "dockerfile": {"base": container.base, "ports": container.ports} if container else None,
         "ping": {"status": report.ping, "stamped": report.stamped},
         "transports": report.transports,
-        "server": server.file if server else None,
+        "server": server.entry.file if server else None,
         "keys": [
             {"name": each.name, "file": each.file, "line": each.line, "set": each.name in set_keys}
             for each in report.keys
@@ -84,6 +84,11 @@ def _packages(report: Report) -> str:
         return "none listed"
     python = f"   Python {report.packages.python}" if report.packages.python else ""
     return f"{report.packages.file}{python}"
+
+
+def _server(report: Report) -> str:
+    server = report.server
+    return f"{server.entry}   {server.command.line}" if server else "none"
 
 
 def _ping(report: Report) -> str:

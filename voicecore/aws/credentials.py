@@ -65,6 +65,10 @@ _PLACES = {
 }
 
 
+_OF_MACHINES = {"credential_source", "web_identity_token_file"}
+"""Settings of profiles whose credentials no person logs in for."""
+
+
 class CredentialsUnusable(BotoCoreError):
     """The place that credentials come from is known, but gives none."""
 
@@ -191,11 +195,11 @@ def explain(error: Exception, method: str, profile: str, profiles: Profiles) -> 
             "uv tool install --reinstall voicecore-cli   (or pipx reinstall voicecore-cli, "
             "or pip install 'botocore[crt]')",
         )
-    if method in _PLACES:
+    name, settings = shlex.quote(source), profiles.get(source, {})
+    if method in _PLACES and "web_identity_token_file" not in settings:
         place, advice = _PLACES[method]
         return CredentialsUnusable(f"Could not use {place}: {reason}.", advice)
-    name, settings = shlex.quote(source), profiles.get(source, {})
-    if isinstance(error, _MISCONFIGURED) or "credential_source" in settings:
+    if isinstance(error, _MISCONFIGURED) or settings.keys() & _OF_MACHINES:
         return CredentialsUnusable(
             f"The settings of AWS profile {profile!r} give no credentials: {reason}.",
             f"See its settings:  aws configure list --profile {shlex.quote(profile)}\n"

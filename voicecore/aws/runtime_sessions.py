@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -15,14 +16,36 @@ from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 from botocore.session import Session
 
-from voicecore.aws.session import Aws
+from voicecore.aws.session import Aws, new_session
 
 _SERVICE = "bedrock-agentcore"
-_SESSION = "X-Amzn-Bedrock-AgentCore-Runtime-Session-Id"
+SESSION_HEADER = "X-Amzn-Bedrock-AgentCore-Runtime-Session-Id"
+"""Header with the session's ID, and parameter of a URL."""
 _EXPIRES = 300
 """Seconds; AgentCore's maximum."""
 _ENDED = ("ResourceNotFoundException", "RetryableConflictException")
 """Answers for a session that has ended, or is being ended."""
+
+
+@dataclass(frozen=True)
+class RuntimeAddress:
+    """One endpoint of a runtime, at the URL of AgentCore in its region."""
+
+    base: str
+    arn: str
+    endpoint: str
+
+    def url(self, operation: str, session: str = "") -> str:
+        """Return the unsigned URL of an operation, of this session if it is named."""
+        named = {SESSION_HEADER: session} if session else {}
+        query = urlencode({"qualifier": self.endpoint, **named})
+        return f"{self.base.rstrip('/')}/runtimes/{quote(self.arn, safe='')}/{operation}?{query}"
+
+
+def address_in(region: str, arn: str, endpoint: str) -> RuntimeAddress:
+    """Return the address of a runtime, for which no credentials are needed."""
+    client = new_session().create_client(_SERVICE, region_name=region)
+    return RuntimeAddress(str(client.meta.endpoint_url), arn, endpoint)
 
 
 class RuntimeSessions:
@@ -30,14 +53,11 @@ class RuntimeSessions:
 
     def __init__(self, client: Any, credentials: Any, region: str, arn: str, endpoint: str) -> None:
         self._client, self._credentials, self._region = client, credentials, region
-        self._arn, self._endpoint = arn, endpoint
+        self._address = RuntimeAddress(str(client.meta.endpoint_url), arn, endpoint)
 
     def websocket_url(self, session: str) -> str:
         """Return a URL for this session's /ws, which is valid for 300 s."""
-        query = urlencode({"qualifier": self._endpoint, _SESSION: session})
-        base = str(self._client.meta.endpoint_url).rstrip("/")
-        url = f"{base}/runtimes/{quote(self._arn, safe='')}/ws?{query}"
-        request: Any = AWSRequest("GET", url=url)
+        request: Any = AWSRequest("GET", url=self._address.url("ws", session))
         signer = SigV4QueryAuth(self._credentials, _SERVICE, self._region, expires=_EXPIRES)
         signer.add_auth(request)
         return str(request.url).replace("http", "ws", 1)  # http → ws, https → wss
@@ -46,7 +66,9 @@ class RuntimeSessions:
         """Stop the session; one that has ended is not an error."""
         try:
             self._client.stop_runtime_session(
-                agentRuntimeArn=self._arn, runtimeSessionId=session, qualifier=self._endpoint
+                agentRuntimeArn=self._address.arn,
+                runtimeSessionId=session,
+                qualifier=self._address.endpoint,
             )
         except ClientError as error:
             if error.response.get("Error", {}).get("Code") not in _ENDED:

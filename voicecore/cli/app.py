@@ -89,14 +89,23 @@ def _repeat_ctrl_c(discarded: sys.UnraisableHookArgs) -> None:
         sys.__unraisablehook__(discarded)
         return
     import threading
+    import time
+    from traceback import walk_stack
+
+    main_thread = threading.main_thread().ident or 0
 
     def interrupt() -> None:
+        # Later: what this function raises is discarded, too.
+        while any(
+            frame.f_code is _repeat_ctrl_c.__code__
+            for frame, _ in walk_stack(sys._current_frames()[main_thread])  # pyright: ignore[reportPrivateUsage]
+        ):
+            time.sleep(0.01)
         if sys.platform == "win32":
             _thread.interrupt_main()
         else:  # a signal also ends a blocking call
-            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+            signal.pthread_kill(main_thread, signal.SIGINT)
 
-    # Later: what this function raises is discarded, too.
     threading.Timer(0.01, interrupt).start()
 
 

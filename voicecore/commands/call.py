@@ -118,6 +118,21 @@ async def follow(
     """Place the call and report each of its states. Raises CallRefused."""
     import aiohttp
 
+    from voicecore.talk.no_answer import why_no_answer
+    from voicecore.talk.session_client import START_OWN
+
+    try:
+        return await _place(context, options, server, provider)
+    except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+        reason, advice = why_no_answer(error, server.url, START_OWN)
+        raise CallRefused(f"The request to {server.url} failed: {reason}.", advice) from error
+
+
+async def _place(
+    context: Context, options: CallOptions, server: ServerAccess, provider: str | None
+) -> ExitCode:
+    import aiohttp
+
     request = {"to": options.number, **({"provider": provider} if provider else {})}
     headers = {"Authorization": f"Bearer {server.key}"}
     async with aiohttp.ClientSession(
@@ -157,23 +172,17 @@ async def ask(
     body: dict[str, str] | None = None,
     fields: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Return the session server's answer, which has these fields. Raises CallRefused."""
-    import aiohttp
+    """Return the session server's answer, which has these fields.
+
+    Raises CallRefused, and aiohttp's errors.
+    """
     from yarl import URL
 
     from voicecore.talk.session_client import code_of, detail_of, document_of
 
-    try:
-        # Some providers put colons into IDs: they must stay as they are written.
-        async with http.request(method, URL(path, encoded=True), json=body) as answer:
-            document = await document_of(answer)
-    except aiohttp.ClientConnectorError as error:
-        raise CallRefused(
-            f"No server answers at {error.host}, port {error.port}.",
-            "Start the project's own with `voicecore dev`, or omit --url.",
-        ) from error
-    except (aiohttp.ClientError, ValueError) as error:
-        raise CallRefused(f"The request to the session server failed: {error}.") from error
+    # Some providers put colons into IDs: they must stay as they are written.
+    async with http.request(method, URL(path, encoded=True), json=body) as answer:
+        document = await document_of(answer)
     if answer.status >= 400:
         hint = None
         if code_of(document) in ("provider_refused", "no_number"):

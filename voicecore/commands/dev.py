@@ -65,6 +65,10 @@ class ContainerNetwork(VoicecoreError):
     """--container cannot be combined with --nat or --network public."""
 
 
+class FixedPort(VoicecoreError):
+    """The session server listens on another port than the one asked for."""
+
+
 class BadLifetime(VoicecoreError):
     """AgentCore does not accept these lifetimes."""
 
@@ -79,6 +83,7 @@ def run(context: Context, options: DevOptions) -> ExitCode:
         if not acquired:
             raise _already_running(project)
         lifecycle, authorizer = _lifecycle(options), _authorizer(options)
+        options = replace(options, server_port=_server_port(options, project))
         _check_network(options)
         check_files(project)
         if options.nat:
@@ -166,10 +171,11 @@ class _Services:
             aws = self._aws_host(stack, reaper)
             runtime = await self._start_runtime(stack, reaper, behind, aws, output)
             env = server_env(self.project, runtime, self.context.env)
+            env |= behind.turn_variables(env) if behind else {}
             phones = phone_accounts(self.project.providers, env)
             local = f"http://127.0.0.1:{self.server_port}"
-            env |= phone_variables(phones, runtime.stream_seconds, local)
-            server = await self._start_server(stack, reaper, behind, aws, env, output)
+            env |= phone_variables(phones, runtime.stream_seconds, local, env)
+            server = await self._start_server(stack, reaper, aws, env, output)
             dev_state.write_state(self.project.local, _dev_state(runtime, server, phones))
             stack.callback(dev_state.remove_state, self.project.local)
             nat.return_ownership(self.project.local, self.context.env)
@@ -227,7 +233,6 @@ class _Services:
         self,
         stack: AsyncExitStack,
         reaper: Reaper,
-        behind: NatEnvironment | None,
         aws: AwsHost | None,
         env: dict[str, str],
         output: DevOutput,
@@ -239,7 +244,7 @@ class _Services:
         server = await stack.enter_async_context(
             SessionServerProcess(
                 program,
-                env | (behind.turn_variables(env) if behind else {}),
+                env,
                 self.server_port,
                 reaper,
                 self.settings.logs / log_reader.SERVER,
@@ -266,6 +271,18 @@ def _agent_port(context: Context, project: Project) -> int:
             f"{started}"
         )
     return port
+
+
+def _server_port(options: DevOptions, project: Project) -> int | None:
+    """Return the port that the session server must get; None for any. Raises FixedPort."""
+    fixed = project.server_settings.port if project.server_settings else 0
+    if fixed and options.server_port not in (None, fixed):
+        raise FixedPort(
+            f"The session server always listens on port {fixed} ([server] in {FILE}).",
+            f"Omit --server-port, or let it listen on $PORT and remove `port = {fixed}`.",
+            ExitCode.USAGE,
+        )
+    return options.server_port or fixed or None
 
 
 def _authorizer(options: DevOptions) -> JwtAuthorizer | None:

@@ -32,7 +32,7 @@ def run(context: Context, options: DocsOptions) -> ExitCode:
     name = options.page.removesuffix(".md").strip("/")
     if name not in pages:
         raise UnknownPage(
-            f"There is no page {options.page!r}{did_you_mean(name, tuple(pages))}.",
+            f"There is no page {options.page!r}{did_you_mean(name, tuple(pages)) or '.'}",
             "List the pages:  voicecore docs",
             ExitCode.USAGE,
         )

@@ -16,8 +16,8 @@ from voicecore.commands.talk_flags import (
     WEBSOCKET,
     BadFlags,
     check,
+    check_direct,
     check_phone,
-    check_protocol,
     is_direct,
 )
 from voicecore.console.command_line import typed
@@ -33,6 +33,7 @@ from voicecore.talk.target import (
     reach_runtime,
     reach_server,
     server_key,
+    token_of,
 )
 
 if TYPE_CHECKING:
@@ -68,12 +69,12 @@ def run(context: Context, options: TalkOptions) -> ExitCode:
     optional_deps.require_talk()
     if options.list_devices:
         return _list_devices(context, options)
-    check(options)
+    check(options, context.cwd)
     project = _project(context, options)
-    check_protocol(options, _is_serverless(project))
+    check_direct(options, _calls_runtime(project))
     named = options.transport
     options = _with_phone(options, project)
-    transport = WEBSOCKET if _is_serverless(project) else _transport(options, project)
+    transport = WEBSOCKET if _calls_runtime(project) else _transport(options, project)
 
     from voicecore.talk.audio.clips import open_clip
 
@@ -120,7 +121,7 @@ async def _call(
     reporter.end(ended_by, [path for path in (options.output, options.record) if path])
     if audio.incomplete():
         return ExitCode.FAILED
-    return _exit_code(ended_by, scripted, call.transcript.error)
+    return _exit_code(ended_by, scripted, bool(reporter.prompt), call.transcript.error)
 
 
 def _warn_of_incomplete(context: Context, audio: CallAudio) -> None:
@@ -198,9 +199,9 @@ def _transport(options: TalkOptions, project: Project | None) -> str:
     return chosen
 
 
-def _is_serverless(project: Project | None) -> bool:
-    """Return whether the project has an agent only."""
-    return project is not None and project.server_settings is None
+def _calls_runtime(project: Project | None) -> bool:
+    """Return whether calls go to the runtime itself: no session server of ours is before it."""
+    return project is not None and not (project.server_settings and project.has_own_server)
 
 
 def _is_wordless(options: TalkOptions) -> bool:
@@ -222,15 +223,17 @@ async def _dial_others(
 
     What is started for it ends with `stack`.
     """
-    if options.phone or not (is_direct(options) or _is_serverless(project)):
+    if options.phone or not (is_direct(options) or _calls_runtime(project)):
         return None
     from voicecore.aws.login import AwsLogin
     from voicecore.talk.agents import reach
 
     ice = _ice(context, options)
-    speaking = reach.Speaking(http, named, options.protocol or "", ice)
+    token = token_of(context.env, options.token_env)
+    speaking = reach.Speaking(http, named, options.protocol or "", ice, token)
     if project and not is_direct(options):
-        reached = reach_runtime(context, project, _target(replace(options, transport=named)))
+        target = replace(_target(replace(options, transport=named)), token=token)
+        reached = reach_runtime(context, project, target)
         title, source = await stack.enter_async_context(reached)
         agent = reach.by_source(title, source, speaking)
     elif options.arn:
@@ -377,11 +380,14 @@ def _screen(
                 yield
 
 
-def _exit_code(ended_by: EndedBy, scripted: bool, error: str) -> ExitCode:
+def _exit_code(ended_by: EndedBy, scripted: bool, typing: bool, error: str) -> ExitCode:
+    """Return the exit code; `typing`: a person at a prompt decides when everything is said."""
     from voicecore.talk.events import EndedBy
 
     if not scripted or ended_by is EndedBy.SCRIPT:
         return ExitCode.OK
     if ended_by is EndedBy.USER:
         return ExitCode.INTERRUPTED
+    if typing and not error:
+        return ExitCode.OK
     raise HungUpEarly(error)

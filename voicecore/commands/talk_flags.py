@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from voicecore.catalog.phones import PHONES
 from voicecore.catalog.phones.media import KEYPAD
 from voicecore.catalog.transports import BY_PHONE, DEFAULT, TRANSPORTS
@@ -14,6 +16,7 @@ CLIENTS = tuple(name for name, transport in TRANSPORTS.items() if transport.clie
 """Transports that `talk` speaks as a client, the preferred one first."""
 WEBSOCKET = DEFAULT
 """Transport of a runtime that is called without a session server."""
+_NOT_WAV = (".aac", ".flac", ".m4a", ".mp3", ".mp4", ".ogg", ".opus", ".webm")
 _SCHEMES = ("http://", "https://", "ws://", "wss://")
 
 
@@ -24,8 +27,8 @@ class BadFlags(VoicecoreError):
         super().__init__(message, hint, ExitCode.USAGE)
 
 
-def check(options: TalkOptions) -> None:
-    """Raise BadFlags unless the flags go together."""
+def check(options: TalkOptions, folder: Path) -> None:
+    """Raise BadFlags unless the flags go together; paths are relative to `folder`."""
     check_phone(options)
     if options.text and options.input:
         raise BadFlags("--text types and --input speaks: choose one.")
@@ -33,13 +36,25 @@ def check(options: TalkOptions) -> None:
         known = ", ".join((*CLIENTS, BY_PHONE))
         raise BadFlags(f"`talk` does not speak {options.transport!r}; it speaks {known}.")
     _check_url(options)
-    written = [path for path in (options.output, options.record) if path]
-    if len({*written, *options.input}) < len(written) + len(set(options.input)):
-        raise BadFlags("--input, --output and --record need different files.")
+    _check_files(options, folder)
     if options.microphone and (options.text or options.input or options.dtmf):
         raise BadFlags("--microphone has no effect with --text, --input or --dtmf.")
     _check_remote(options)
     _check_turn(options)
+
+
+def _check_files(options: TalkOptions, folder: Path) -> None:
+    written = [path for path in (options.output, options.record) if path]
+    files = [(folder / path).resolve() for path in written]
+    read = {(folder / path).resolve() for path in options.input}
+    if len({*files, *read}) < len(files) + len(read):
+        raise BadFlags("--input, --output and --record need different files.")
+    for path in written:
+        if path.suffix.lower() in _NOT_WAV:
+            raise BadFlags(
+                f"{path} would be a WAV file: --output and --record write no other format.",
+                f"Name it {path.with_suffix('.wav')}, and convert it later.",
+            )
 
 
 def _check_url(options: TalkOptions) -> None:
@@ -71,16 +86,21 @@ def is_direct(options: TalkOptions) -> bool:
     return bool(options.url) or bool(options.arn and not options.remote)
 
 
-def check_protocol(options: TalkOptions, serverless: bool) -> None:
-    """Raise BadFlags or UnknownProtocol unless --protocol fits; `serverless`: so is the project."""
+def check_direct(options: TalkOptions, serverless: bool) -> None:
+    """Raise BadFlags or UnknownProtocol unless --protocol and --token-env fit.
+
+    `serverless`: the project has no session server of ours.
+    """
     from voicecore.talk.wire.choice import named
 
+    flags = {"--protocol": options.protocol, "--token-env": options.token_env}
+    given = next((flag for flag, value in flags.items() if value), "")
+    if given and not (is_direct(options) or serverless):
+        raise BadFlags(
+            f"{given} is for agents of others, which --url or --arn without --remote names."
+        )
     if not options.protocol:
         return
-    if not (is_direct(options) or serverless):
-        raise BadFlags(
-            "--protocol is for agents of others, which --url or --arn without --remote names."
-        )
     if not named(options.protocol)().words and options.text:
         raise BadFlags(f"--protocol {options.protocol} carries sound only: omit --text.")
 

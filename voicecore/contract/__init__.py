@@ -1,1 +1,1 @@
-"""The formats that agents, session server and CLI share: log events, latency stages, invites."""
+"""The formats that agents, session server and CLI share: log events, stages, invites, /ping."""

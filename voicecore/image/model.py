@@ -39,11 +39,13 @@ _TITLES = {
     "/image/opt": "packages",
     "/image/app": "code",
     "/image/bot": "bot.py",
+    "/packages": "packages",
+    ".": "code",
 }
 
 
 def copy_title(source: str) -> str:
-    """Return the title of the layer that a COPY of `source` from the build stage makes."""
+    """Return the title of the layer that a COPY of `source` makes."""
     return _TITLES.get("/".join(source.split("/")[:3]), source)
 
 

@@ -11,7 +11,7 @@ from voicecore.console.progress import OnProgress
 from voicecore.image.builder import BuildRequest, build_image, require_buildable
 from voicecore.image.builder_choice import BuilderChoice, choose_builder, local_docker
 from voicecore.image.inputs.lockfile import NoWheel
-from voicecore.image.plan import BuildPlan, pin_base, plan_build, with_repository
+from voicecore.image.plan import BuildPlan, CannotBuild, pin_base, plan_build, with_repository
 from voicecore.project.project import Project
 
 IN_AWS = "AWS CodeBuild builds the image, in minutes and for some cents."
@@ -81,7 +81,11 @@ class PartImages:
         if not image.plan.pushed_digest:
             with local_docker(self.builder, False, self.context.env) as docker:
                 choice = choose_builder(self.builder, docker)
-            if image.plan.own and choice.problem and not self.builder:
+            try:
+                require_buildable(image.plan, choice, self.context.env)
+            except CannotBuild:
+                # Its own Dockerfile has a line that only Docker can run, which is not here.
+                if not (image.plan.own and choice.problem):
+                    raise
                 return replace(image, note=f"{choice.problem.message} {IN_AWS}")
-            require_buildable(image.plan, choice, self.context.env)
         return image

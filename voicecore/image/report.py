@@ -87,17 +87,17 @@ def _packages(image: BuiltImage) -> list[Line]:
 
 def _smoke_test(result: SmokeTestResult) -> list[Line]:
     how = f", emulated on {result.machine}" if result.emulated else ""
-    return [
+    rows: list[Line] = [
         [
             Span("✓ ", "green"),
             Span(f"answered /ping after {result.ping_seconds:.1f} s"),
             Span(f" of AgentCore's {result.limit_seconds:g} s{how}", "dim"),
-        ],
-        [
-            Span("✓ ", "green"),
-            Span(f"pipeline warm after {result.ready_seconds:.1f} s, {result.peak_mb:.0f} MB"),
-        ],
+        ]
     ]
+    if result.ready_seconds is not None:
+        warm = f"pipeline warm after {result.ready_seconds:.1f} s, {result.peak_mb:.0f} MB"
+        rows.append([Span("✓ ", "green"), Span(warm)])
+    return rows + [[Span("! ", "yellow"), Span(warning)] for warning in result.warnings]
 
 
 def document(report: BuildReport) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from voicecore.catalog import platforms
+from voicecore.catalog import platforms, turn_sources
 from voicecore.catalog.phones.accounts import SIGNING_KEY
 from voicecore.local.free_port_command import free_port_command
 from voicecore.local.processes import venv
@@ -63,14 +63,24 @@ def server_env(project: Project, runtime: LocalRuntime, env: Mapping[str, str]) 
 
 
 def phone_variables(
-    phones: Mapping[str, Mapping[str, str]], stream_seconds: float, server: str
+    phones: Mapping[str, Mapping[str, str]],
+    stream_seconds: float,
+    server: str,
+    env: Mapping[str, str],
 ) -> dict[str, str]:
-    """Return the session server's variables for its phone providers; `server` is its URL."""
+    """Return what phone providers add to the session server's `env`; `server` is its URL."""
     if not phones:
         return {}
     variables = {name: value for own in phones.values() for name, value in own.items()}
     variables.pop(SIGNING_KEY, None)
-    return {"PUBLIC_URL": server, "STREAM_SECONDS": str(stream_seconds), **variables}
+    # Twilio's account is a TURN source too, but not one that is made up.
+    turn = " ".join(source.name for source in turn_sources.chosen(env)) or turn_sources.NONE
+    return {
+        "PUBLIC_URL": server,
+        "STREAM_SECONDS": str(stream_seconds),
+        turn_sources.CHOICE: turn,
+        **variables,
+    }
 
 
 def _no_proxy(env: Mapping[str, str]) -> dict[str, str]:

@@ -114,6 +114,13 @@ class TalkOptions:
             completions=_protocol_names,
         ),
     ] = None
+    token_env: Annotated[
+        str | None,
+        Option(
+            "Environment variable that holds the bearer token of a runtime with a JWT authorizer.",
+            metavar="NAME",
+        ),
+    ] = None
     api_key_env: ApiKeyVariable = "SESSION_API_KEY"
     transport: Annotated[
         str | None,

@@ -1,1 +1,1 @@
-"""The project on disk: voicecore.toml, its .env files, and the AWS names derived from it."""
+"""The project on disk: voicecore.toml, .env files, code, and the AWS names derived from them."""

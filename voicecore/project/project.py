@@ -193,6 +193,11 @@ class Project:
         return self._program(self.agent_settings, AGENT)
 
     @property
+    def has_own_server(self) -> bool:
+        """True when voicecore wrote its session server, by `init` or by `adopt`."""
+        return self.generated or (self.server / "internal" / "lambda_handler.py").is_file()
+
+    @property
     def server_program(self) -> Program | None:
         """The session server's program on this machine; None if there is none."""
         return self._program(self.server_settings, SERVER) if self.server_settings else None

@@ -31,6 +31,8 @@ _TEXT_MAX = 32_000
 """Bytes of a typed line in JSON: AgentCore's WebSocket page allows 32 KB a frame."""
 _GOODBYE_SECONDS = 5.0
 """For DELETE /sessions/{id}; the idle timeout ends a session that cannot be stopped."""
+_LAST_SECONDS = 0.5
+"""For a script to end that has nothing more to say to an agent that has hung up."""
 _ECHO_DELAY_MS = 50
 """From our playback to our capture: two device buffers; AEC3 refines it."""
 _LEVEL_BLOCKS = 6
@@ -56,6 +58,10 @@ class LineTooLong(VoicecoreError):
             "Send it as several lines.",
             ExitCode.USAGE,
         )
+
+
+class AgentLeft(Exception):
+    """A script has more to say, and the agent has hung up."""
 
 
 class LiveCall:
@@ -86,6 +92,7 @@ class LiveCall:
         self._ready_at: float | None = None
         self._over_at: float | None = None
         self._overflowed = False
+        self._left = False  # the agent has hung up, and all that it said was played
 
     @property
     def seconds(self) -> float:
@@ -137,11 +144,13 @@ class LiveCall:
         await self._until(lambda: self._over if tracker.active else self.seconds > wait)
 
     def expect(self) -> None:
-        """Begin to wait for an answer to what is said from now on."""
+        """Begin to wait for an answer to what is said from now on. Raises AgentLeft."""
+        self._require_agent()
         self.transcript.tracker.expect()
 
     def type(self, text: str) -> None:
-        """Send a line instead of speech, which interrupts the agent. Raises LineTooLong."""
+        """Send a line, which interrupts the agent. Raises LineTooLong and AgentLeft."""
+        self._require_agent()
         size = len(json.dumps(text))
         if size > _TEXT_MAX:
             raise LineTooLong(size)
@@ -164,7 +173,7 @@ class LiveCall:
         Raises NoAnswer if the agent leaves something without an answer.
         """
         tracker = self.transcript.tracker
-        await self._until(lambda: (tracker.answered and self.idle) or self._stalled)
+        await self._until(lambda: (tracker.answered and self._over) or self._stalled)
         if not tracker.answered:
             raise NoAnswer(tracker.quiet_seconds(self._now), self.transcript.why_silent)
 
@@ -176,6 +185,10 @@ class LiveCall:
             self.note(f"the agent says nothing within {_REPLY_SECONDS:.0f} s of the keys")
         await self._until(lambda: self._over)
 
+    def _require_agent(self) -> None:
+        if self._left:
+            raise AgentLeft
+
     @property
     def _stalled(self) -> bool:
         return self.transcript.tracker.stalled(self._now)
@@ -183,7 +196,7 @@ class LiveCall:
     @property
     def _over(self) -> bool:
         """True when all is silent; also when the agent has reported no end of its turn."""
-        return self.idle or self._stalled
+        return self.idle or self._stalled or self._left
 
     @property
     def idle(self) -> bool:
@@ -203,10 +216,15 @@ class LiveCall:
     async def _hold(self) -> EndedBy:
         await self._channel.run()
         await self._until(lambda: self._audio.jitter_buffer.empty)
+        self._left = True
+        await asyncio.sleep(_LAST_SECONDS)
         return EndedBy.AGENT
 
     async def _follow(self, script: Callable[[LiveCall], Any]) -> EndedBy:
-        await script(self)
+        try:
+            await script(self)
+        except AgentLeft:
+            return EndedBy.AGENT
         return EndedBy.SCRIPT
 
     async def _listen(self) -> EndedBy:

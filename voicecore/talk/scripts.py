@@ -26,6 +26,7 @@ async def speak(call: LiveCall, microphone: ScriptedMicrophone, clips: Sequence[
 async def press(call: LiveCall, keys: str) -> None:
     """Press keys of the telephone after the greeting, and wait for a reply."""
     await call.greeted()
+    call.expect()
     for key in keys:
         call.press(key)
         await asyncio.sleep(_KEY_SECONDS)

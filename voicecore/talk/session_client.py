@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 from urllib.parse import quote
 
@@ -14,6 +14,7 @@ from yarl import URL
 from voicecore.console import json_text
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.console.proxies import proxy_for
+from voicecore.talk.no_answer import why_no_answer
 
 _TIMEOUT = aiohttp.ClientTimeout(total=40)
 """Seconds; a cold start at AgentCore may take 30 (aws/bedrock-agentcore-sdk-python#599)."""
@@ -46,6 +47,9 @@ AGENT_REPORTS = (
     "See what the agent reports:  voicecore logs   (or `voicecore dev` in another terminal, for an "
     "agent on this machine)"
 )
+
+
+START_OWN = "Start the project's own with `voicecore dev`, or omit --url."
 
 
 class OfferRefused(VoicecoreError):
@@ -99,6 +103,8 @@ class StartedSession:
     ws_url: str = ""
     ice_servers: tuple[IceServer, ...] = ()
     room: DailyRoom | None = None
+    headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    """Headers that open the WebSocket."""
 
 
 class SessionClient:
@@ -184,10 +190,9 @@ class SessionClient:
                 return response.status, await document_of(response)
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             # ValueError of a URL that no host has
-            reason = str(error) or type(error).__name__
+            reason, advice = why_no_answer(error, self.url, START_OWN)
             raise ServerUnreachable(
-                f"The session server at {self.url} does not answer: {reason}.",
-                "Start the project's own with `voicecore dev`, or omit --url.",
+                f"The session server at {self.url} does not answer: {reason}.", advice
             ) from error
 
 
@@ -235,9 +240,9 @@ def _owner(session: StartedSession) -> dict[str, str]:
 def session_in(body: Mapping[str, Any]) -> StartedSession:
     """Return the session in an answer to /start. Raises ValueError with what is wrong."""
     session, token = str(body["sessionId"]), str(body.get("token", ""))
-    for field, text in (("sessionId", session), ("token", token)):
+    for name, text in (("sessionId", session), ("token", token)):
         if not _HEADER_TEXT.fullmatch(text):
-            raise ValueError(f"its {field} has characters other than visible ASCII, or over 4,096")
+            raise ValueError(f"its {name} has characters other than visible ASCII, or over 4,096")
     ws_url = str(body.get("wsUrl") or body.get("ws_url") or "")
     if ws_url and not _is_address(ws_url):
         raise ValueError(f"its wsUrl {ws_url[:100]!r} is not the URL of a WebSocket")

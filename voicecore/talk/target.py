@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from voicecore.console.context import Context
@@ -58,6 +58,8 @@ class CallTarget:
     arn: str | None = None
     url: str | None = None
     needs_key: bool = True
+    token: str = field(default="", repr=False)
+    """Bearer token of a runtime with a JWT authorizer; empty without one."""
 
 
 @dataclass(frozen=True)
@@ -102,22 +104,33 @@ async def reach_server(
 async def reach_runtime(
     context: Context, project: Project, target: CallTarget
 ) -> AsyncGenerator[tuple[str, SessionSource]]:
-    """Keep the runtime of a project without a session server reachable while the block runs.
+    """Keep the runtime of a project without a session server of ours reachable in the block.
 
     Yields the title of a call and the runtime's sessions. Raises what starting it may raise.
     """
     from voicecore.aws.login import AwsLogin
-    from voicecore.aws.runtime_sessions import sessions_at
+    from voicecore.aws.runtime_sessions import RuntimeAddress, sessions_at
+    from voicecore.talk.agents.bearer import BearerRuntime
     from voicecore.talk.agents.runtime import SignedRuntime, in_account, read_arn
 
     again = target.again
     tell_version(context.output, project.name, project.version)
     warn_of_foreign_code(context.output, context.env, project.root)
+    if server := project.server_settings:
+        context.output.say(
+            f"• Calls the runtime itself: the protocol of the session server ({server.command}) is "
+            "its own."
+        )
     if not target.remote:
         async with _local_agent(context, project) as dev:
+            title = f"{project.name} · local"
+            if target.token:
+                address = RuntimeAddress(dev.runtime, dev.arn, "DEFAULT")
+                yield title, BearerRuntime(address, target.token)
+                return
             keys = dev.access_key_id, dev.secret_access_key
             sessions = sessions_at(dev.runtime, dev.region, *keys, dev.arn)
-            yield f"{project.name} · local", SignedRuntime(sessions, again)
+            yield title, SignedRuntime(sessions, again)
         return
     login = AwsLogin(can_ask=context.interactive)
     arn = target.arn or await asyncio.to_thread(deployed_arn, project, login, target)
@@ -144,6 +157,16 @@ def server_key(env: Mapping[str, str], target: CallTarget, project: Project | No
             f"export {variable}=…",
         )
     return key
+
+
+def token_of(env: Mapping[str, str], variable: str | None) -> str:
+    """Return the token in the variable; empty if none is named. Raises MissingKey."""
+    if variable and not env.get(variable):
+        raise MissingKey(
+            f"{variable} is not in the environment.",
+            f"It holds the token that the runtime's issuer gave you:\nexport {variable}=…",
+        )
+    return env[variable] if variable else ""
 
 
 # The local agent

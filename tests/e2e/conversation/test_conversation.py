@@ -20,6 +20,8 @@ from tests.standins.inspecting_proxy import inspecting_proxy
 from voicecore.console.errors import ExitCode
 from voicecore.project.dotenv import dotenv_of
 
+EIGHT = Path(__file__).parents[2] / "fixtures/eight.wav"
+
 
 def sides_of(recording: Path) -> tuple[np.ndarray, np.ndarray, int]:
     with wave.open(str(recording)) as file:
@@ -42,28 +44,28 @@ def parts_of(latency: Event) -> dict[str, float]:
     return parts
 
 
-def test_answers_and_records_two_questions(project: Path, tmp_path: Path) -> None:
+def test_answers_and_records_questions_and_a_short_answer(project: Path, tmp_path: Path) -> None:
     recording = tmp_path / "conversation.wav"
-    call = talk(
-        project, *speak("what-time-is-it", "twelve-times-seven"), "--record", str(recording)
-    )
+    questions = speak("what-time-is-it", "twelve-times-seven")
+    call = talk(project, *questions, "--input", str(EIGHT), "--record", str(recording))
     assert call.code == ExitCode.OK, call.stderr
     asked = [text.lower() for text in call.said("user_said")]
-    assert asked == ["what time is it?", "what is 12 times 7?"]
-    greeting, time, product = call.said("agent_said")
+    assert asked[:2] == ["what time is it?", "what is 12 times 7?"]
+    assert asked[2].strip(".!") in ("8", "eight")
+    greeting, time, product, _ = call.said("agent_said")
     assert "rule-based" in greeting
     assert re.fullmatch(r"It is \d?\d:\d\d [AP]M\.", time)
     assert product == "That is 84."
 
     latencies = [event for event in call.events if event["event"] == "latency"]
-    assert [event["turn"] for event in latencies] == [1, 2]
+    assert [event["turn"] for event in latencies] == [1, 2, 3]
     for event in latencies:
         parts = parts_of(event)
         assert parts["STT"] > 0 and parts["TTS"] > 0
 
     you, agent, rate = sides_of(recording)
-    assert 1 < speech_seconds(you, rate) < 5
-    assert 3 < speech_seconds(agent, rate) < 12
+    assert 1 < speech_seconds(you, rate) < 6
+    assert 3 < speech_seconds(agent, rate) < 16
     assert processes_in(project) == []
 
 

@@ -23,7 +23,10 @@ from tests.standins.runtime.runtime_lab import (
     new_session,
     runtime_lab,
 )
+from voicecore.aws.runtime_sessions import RuntimeAddress
 from voicecore.local.gateway.jwt_authorizer import SUBPROTOCOL, JwtAuthorizer
+from voicecore.talk.agents.bearer import BearerRuntime
+from voicecore.talk.session_client import SessionRefused
 
 
 def run_command(here: RuntimeLab, session: str, text: str, **more: Any) -> list[dict[str, Any]]:
@@ -144,6 +147,17 @@ def test_runtime_with_jwt_authorizer_takes_tokens_instead_of_signatures(tmp_path
                 assert socket.protocol == SUBPROTOCOL
                 await socket.send_str("headers")
                 assert json.loads((await socket.receive()).data)[SESSION.lower()] == session
+
+            talk = BearerRuntime(RuntimeAddress(here.runtime.url, ARN, "DEFAULT"), token)
+            started = await talk.resume(await talk.start())
+            async with connect(started.ws_url, headers=started.headers) as socket:
+                await socket.send_str("headers")
+                assert json.loads((await socket.receive()).data)[SESSION.lower()] == started.id
+            await talk.stop(started)
+            await talk.stop(started)  # one that has ended
+            wrong_token = BearerRuntime(RuntimeAddress(here.runtime.url, ARN, "DEFAULT"), "a.b.c")
+            with pytest.raises(SessionRefused, match="401"):
+                await wrong_token.stop(started)
 
     with issuing() as issuer:
         asyncio.run(main(issuer))

@@ -159,7 +159,6 @@ def test_screen_of_a_telephone_call(card: SoundCard, tmp_path: Path) -> None:
     ("arguments", "code", "message"),
     [
         (["--text", "--url", "localhost:7860"], 2, "voicecore talk --url http://localhost:7860"),
-        (["--text", "--output", "a.wav", "--record", "a.wav"], 2, "need different files"),
         (["--input", "a.wav", "--record", "a.wav"], 2, "need different files"),
         (["--text", "--url", "http://127.0.0.1:9", "--api-key-env", "NOPE"], 1,
          "NOPE is not in the environment.\n"),

@@ -21,6 +21,8 @@ _FRAME_SECONDS = 0.02
 _FRAME_BYTES = int(_RATE * _FRAME_SECONDS) * 2
 _PAUSE_SECONDS = 1  # after this much silence every model ends the caller's turn
 SAMPLES = Path(__file__).parents[3] / "voicecore/samples"
+EIGHT = Path(__file__).parents[2] / "fixtures/eight.wav"
+"""A short answer: 0.46 s of Piper's voice."""
 
 
 @dataclass(frozen=True)
@@ -58,9 +60,10 @@ class Caller:
         body = Message({"label": "rtvi-ai", **message})
         await self._socket.send_bytes(encode(body))
 
-    async def say(self, sample: str) -> float:
-        """Speak a WAV of voicecore/samples in real time; return the time of its end."""
-        with wave.open(str(SAMPLES / f"{sample}.wav")) as sample_file:
+    async def say(self, sample: str | Path) -> float:
+        """Speak a WAV in real time, or one of voicecore/samples; return the time of its end."""
+        path = sample if isinstance(sample, Path) else SAMPLES / f"{sample}.wav"
+        with wave.open(str(path)) as sample_file:
             assert (sample_file.getframerate(), sample_file.getnchannels()) == (_RATE, 1)
             self._unsent += sample_file.readframes(sample_file.getnframes())
         if self._mutes:
@@ -81,7 +84,7 @@ class Caller:
 
     async def closed(self) -> int | None:
         """Wait until the agent has hung up; return the code that closed the socket."""
-        await asyncio.wait_for(self._over.wait(), 5)
+        await asyncio.wait_for(self._over.wait(), 60)
         return self._socket.close_code
 
     async def next_frame(self) -> None:

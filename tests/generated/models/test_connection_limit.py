@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from tests.generated.models.agent import Agent, Running, call, running, texts
 from tests.generated.models.test_conversation import NAME, OPEN
+from tests.standins.inspecting_proxy import InspectingProxy
 from tests.standins.models import Models, Script, serve
 from tests.standins.models.context import Limits
 
 SCRIPT = Script((NAME, OPEN))
+BEDROCK = "bedrock-runtime.us-east-1.amazonaws.com"
 LIMITS = Limits(sonic_connection=10)
 OLDER = "amazon.nova-2-sonic-v1:0"  # as [services] in voicecore.toml may choose
 
@@ -19,11 +22,15 @@ OLDER = "amazon.nova-2-sonic-v1:0"  # as [services] in voicecore.toml may choose
 def test_conversation_outlives_the_connection_limit(
     agents: Mapping[str, Agent], tmp_path: Path
 ) -> None:
-    """The connection is renewed after 2 s of 10; in AWS, Pipecat does so after 6 min of 8."""
+    """The connection is renewed after 2 s of 10; in AWS, Pipecat does so after 6 min of 8.
+
+    The agent is in a company's network, which connects to Bedrock by a proxy only.
+    """
     agent = agents["nova-sonic"].copy(tmp_path / "agent")
     renew_after(agent, seconds=2)
-    run, models = asyncio.run(talk(agent))
+    run, models, hosts = asyncio.run(talk(agent, tmp_path))
 
+    assert set(hosts) == {BEDROCK}
     assert texts(run.events("user_said")) == [NAME.heard, OPEN.heard]
     assert texts(run.events("agent_said"))[1:] == [turn.says for turn in SCRIPT.turns]
     assert run.errors == []
@@ -39,10 +46,13 @@ def test_conversation_outlives_the_connection_limit(
     assert NAME.heard in history and NAME.says in history
 
 
-async def talk(agent: Agent) -> tuple[Running, Models]:
+async def talk(agent: Agent, folder: Path) -> tuple[Running, Models, list[str]]:
     async with (
         serve(SCRIPT, limits=LIMITS) as models,
-        running(agent, models, SPEECH_TO_SPEECH_MODEL=OLDER) as run,
+        InspectingProxy({BEDROCK: f"tcp://{urlsplit(models.endpoint).hostname}:443"}).serving(
+            folder
+        ) as proxy,
+        running(agent, models, SPEECH_TO_SPEECH_MODEL=OLDER, HTTPS_PROXY=proxy.url) as run,
     ):
         async with call(run) as caller:
             await caller.until(lambda: caller.messages("bot-stopped-speaking"))
@@ -52,7 +62,7 @@ async def talk(agent: Agent) -> tuple[Running, Models]:
                 await caller.until(lambda n=turn: len(run.events("agent_said")) == n)
                 await asyncio.sleep(2)  # a pause, in which the connection is renewed
         await run.until("session_ended")
-        return run, models
+        return run, models, proxy.hosts
 
 
 def renew_after(agent: Agent, seconds: int) -> None:

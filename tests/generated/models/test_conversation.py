@@ -7,10 +7,13 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.generated.models.agent import Agent, Running, call, running, texts
+from tests.generated.models.caller import EIGHT
 from tests.standins.models import Models, Script, Turn, serve
+from tests.standins.models.speech import say
 
 OPEN = Turn(
     "Are you open on Sunday?",
@@ -22,6 +25,7 @@ STORY = " ".join(["That is a long story."] * 6)
 RAIN = Turn("The rain in Spain stays mainly in the plain.", STORY)
 NAME = Turn("What is my name?", "Your name is Ada.")
 SCRIPT = Script((OPEN, RAIN, NAME))
+FIRST_LINE = "    day = day.strip().title()\n"
 FALLBACK = 4  # s; Pipecat's own fallback ends a turn after 5 s of silence
 
 
@@ -60,6 +64,45 @@ def test_conversation_with_tool_and_interruption(
     else:
         (opened,) = models.journal.find("nova-sonic", "opened")
         assert opened.detail["model"] == "amazon.nova-2-5-sonic"
+
+
+GOODBYE = "Thank you for calling. This is the end of our conversation. Goodbye, my friend."
+HANG_UP = f"""
+    from pipecat.frames.frames import EndWorkerFrame
+    from pipecat.processors.frame_processor import FrameDirection
+
+    await params.llm.push_frame(TTSSpeakFrame("{GOODBYE}"))
+    await params.llm.push_frame(EndWorkerFrame(), FrameDirection.UPSTREAM)
+    return
+"""
+
+
+def test_short_answer_and_the_last_words_are_heard(
+    agents: Mapping[str, Agent], tmp_path: Path
+) -> None:
+    """The caller says "Eight."; the agent says goodbye, and hangs up."""
+    agent = agents["cascade"].copy(tmp_path / "agent")
+    bot = agent.folder / "bot.py"
+    assert bot.read_text().count(FIRST_LINE) == 1
+    bot.write_text(bot.read_text().replace(FIRST_LINE, HANG_UP + FIRST_LINE))
+
+    async def last_words() -> bytes:
+        script = Script((Turn("Eight.", "", OPEN.tool, OPEN.arguments),))
+        async with serve(script) as models, running(agent, models) as run, call(run) as caller:
+            await caller.until(lambda: caller.messages("bot-stopped-speaking"))
+            asked = await caller.say(EIGHT)
+            assert await caller.closed() == 1000
+            assert texts(run.events("user_said")) == ["Eight."]
+            return caller.sound(asked)
+
+    said = audible_seconds(say(GOODBYE, 16_000), 16_000)
+    assert audible_seconds(asyncio.run(last_words()), 24_000) == pytest.approx(said, abs=0.05)
+
+
+def audible_seconds(pcm: bytes, rate: int) -> float:
+    """Return the time from the first audible sample to the last."""
+    loud = np.flatnonzero(np.abs(np.frombuffer(pcm, "<i2").astype(int)) > 300)
+    return float(loud[-1] - loud[0]) / rate
 
 
 async def talk(agent: Agent) -> tuple[Running, Models]:

@@ -67,6 +67,7 @@ _RESOURCES: Mapping[str, tuple[tuple[tuple[str, ...], str], ...]] = {
     "iam": (
         (("RoleName",), "role/{}"),
         (("PolicySourceArn",), ""),
+        (("PolicyArn",), ""),
     ),
     "kinesisvideo": (
         (("ChannelName",), "channel/{}/0"),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from voicecore.local.sessions.lifecycle import PingAnswer
+from voicecore.contract.ping import PingAnswer
 
 
 @dataclass

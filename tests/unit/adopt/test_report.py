@@ -107,8 +107,33 @@ def test_ping_and_its_stamp_are_read() -> None:
 def test_server_of_its_own_is_found() -> None:
     server = of("reads_port").server
     assert server
-    assert (server.file, server.variable) == ("server.py", "app")
+    assert (server.entry.file, server.entry.variable) == ("server.py", "app")
     assert of("fastapi_healthy").server is None
+
+
+@pytest.mark.parametrize(
+    ("start", "command", "port"),
+    [
+        ("", "uvicorn main:app", 0),
+        ('print("up")\nif __name__ == "__main__":\n    print()\n    ', "python main.py", 3000),
+    ],
+)
+def test_server_in_a_folder_has_its_own_packages_and_port(
+    start: str, command: str, port: int
+) -> None:
+    run = f"import uvicorn\n{start}uvicorn.run(app, port=3000)\n" if start else ""
+    server = report(
+        {
+            "agent.py": SDK,
+            "requirements.txt": "bedrock-agentcore\n",
+            "server/main.py": f'{FASTAPI}@app.post("/start")\ndef start():\n    pass\n{run}',
+            "server/requirements.txt": "fastapi\n",
+        }
+    ).server
+    assert server
+    assert server.command.line.startswith(command)
+    assert (server.command.folder, server.command.port) == ("server", port)
+    assert server.packages.file == "server/requirements.txt"
 
 
 def test_keys_are_named_with_their_places() -> None:
@@ -266,7 +291,7 @@ class TestMistakes:
             ),
             (
                 {".python-version": "3.10.4\n", "requirements.txt": "pipecat-ai[aws]~=1.0 # voice"},
-                "pipecat-ai needs Python 3.11 or newer, and requirements.txt allows 3.10",
+                "pipecat-ai needs Python 3.11 or newer, and .python-version allows 3.10",
             ),
             (
                 {

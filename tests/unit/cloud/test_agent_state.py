@@ -25,7 +25,7 @@ ENVIRONMENT = Environment(plain={"LOG_LEVEL": "DEBUG"})
 ZONES = ("use1-az1", "use1-az2")
 
 
-def deployment(network: str = "public") -> Deployment:
+def deployment(network: str = "public", role_path: str = "/") -> Deployment:
     project = Project(
         root=Path("/p"),
         name="x",
@@ -34,13 +34,15 @@ def deployment(network: str = "public") -> Deployment:
         region="us-east-1",
         services={},
         network=network,
-        stages={"dev": Stage("dev", "us-east-1")},
+        stages={"dev": Stage("dev", "us-east-1", role_path=role_path)},
     )
     return deployment_of(project)
 
 
-def desired(network: str = "public", environment: Environment = ENVIRONMENT) -> DesiredAgent:
-    first = DesiredAgent(deployment(network), environment)
+def desired(
+    network: str = "public", environment: Environment = ENVIRONMENT, role_path: str = "/"
+) -> DesiredAgent:
+    first = DesiredAgent(deployment(network, role_path), environment)
     return first.with_version(IMAGE.partition("@")[2], "first", NOW)
 
 
@@ -179,6 +181,11 @@ def test_first_secret_is_created_before_the_runtime_that_reads_it() -> None:
 
 
 def test_change_of_network_is_planned_before_the_network_exists() -> None:
-    plan = agent_state.plan_by_template(desired("vpc").stack(IMAGE, None), deployed(desired()))
+    # Neither the path of a role that stands nor a boundary that others added is a change.
+    before = deployed(desired())
+    before.resources["Role"]["Properties"]["PermissionsBoundary"] = "added by hand"
+    plan = agent_state.plan_by_template(
+        desired("vpc", role_path="/new/").stack(IMAGE, None), before
+    )
     rows = {row.what: (row.action, row.why) for row in plan.rows}
     assert rows == {"runtime": (Action.CHANGE, "network")}

@@ -66,6 +66,8 @@ SHOW_PROFILE = "aws configure list --profile work"
         ("", {"AWS_ROLE_ARN": "arn:aws:iam::123456789012:role/ci",
               "AWS_WEB_IDENTITY_TOKEN_FILE": "/no/token"},
          ("/no/token: No such file", "id-token: write")),
+        (f"[profile work]\nweb_identity_token_file = /no/token\n{ROLE}", WORK,
+         ("AWS profile 'work' give no credentials: /no/token: No such file", SHOW_PROFILE)),
         ("", {"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://example.com/"},
          ("Unsupported host", "unset AWS_CONTAINER_CREDENTIALS_FULL_URI")),
         ("", {"AWS_EC2_METADATA_DISABLED": "", "AWS_EC2_METADATA_SERVICE_ENDPOINT": "nonsense"},

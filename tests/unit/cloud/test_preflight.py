@@ -196,7 +196,9 @@ def test_every_check_can_be_skipped_by_its_name() -> None:
         of = replace(of, stage=replace(of.stage, server=ServerSettings(domain, "arn:x")))
         for on_ecs in (True, False):
             found |= {name for name, _ in server.server_checks(aws, of, on_ecs, new=True)}
-    given = AccountRules(role="r", service_role="s", kms_key="k", repository="u")
+    given = AccountRules(
+        role="r", permissions_boundary="b", service_role="s", kms_key="k", repository="u"
+    )
     of = replace(deployment(), stage=replace(deployment().stage, **asdict(given)))
     found |= {name for name, _ in rules.rule_checks(aws, of, None, has_secret=False)}
     assert found == set(CHECK_NAMES)

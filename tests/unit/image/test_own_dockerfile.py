@@ -10,8 +10,15 @@ import pytest
 from voicecore.console.errors import ExitCode
 from voicecore.image.inputs import own_dockerfile
 from voicecore.image.inputs.build_context import NEVER_SENT, context_files, file_from_outside
-from voicecore.image.inputs.dockerfile import BadDockerfile, NeedsDocker, final_base, final_stage
+from voicecore.image.inputs.dockerfile import (
+    CONTEXT,
+    BadDockerfile,
+    NeedsDocker,
+    final_base,
+    final_stage,
+)
 from voicecore.project.project import load_project
+from voicecore.scaffold import render
 
 SETTINGS = 'name = "an-agent"\ntransports = []\npipeline = "custom"\nregion = "us-east-1"\n'
 AGENT = '[agent]\nfolder = "src"\ncommand = "python a.py"\n'
@@ -78,6 +85,24 @@ def test_requirements_one_level_up_are_in_the_context(tmp_path: Path) -> None:
     inside = tmp_path / "agent/requirements.txt"
     inside.touch()
     assert file_from_outside(tmp_path / "agent", inside) == []
+
+
+@pytest.mark.parametrize("keys", [True, False])
+@pytest.mark.parametrize("requirements", ["", "pyproject.toml", "../requirements.txt", "a/r.txt"])
+def test_dockerfile_of_adopt_needs_no_docker(requirements: str, keys: bool) -> None:
+    variables = {"python": "3.12", "requirements": requirements, "keys": keys}
+    command = '["python", "main.py"]'
+    given = {**variables, "folder": "src", "command": command}
+    text = render.adopted("Dockerfile", given).decode()
+    adopted = own_dockerfile.read_adopted(text)
+    assert adopted.requirements == requirements.removeprefix("../")
+    assert adopted.keys == keys
+    stage = final_stage(text, adopted.text)
+    assert stage.copies == (("/packages", "/opt/packages"), (CONTEXT, "/app"))
+    assert (stage.workdir, stage.user, stage.command) == ("/app/src", "1000", ("python", "main.py"))
+    edited = text.replace("FROM $BASE\n", "RUN apt-get update\nFROM $BASE\n")
+    with pytest.raises(NeedsDocker, match="only Docker can run this:  RUN apt-get update"):
+        final_stage(edited, own_dockerfile.read_adopted(edited).text)
 
 
 class TestWheels:

@@ -1,5 +1,8 @@
 """Errors of the smoke test: broken rules, exits and listening addresses."""
 
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -14,13 +17,13 @@ from voicecore.image.docker.agent_probe import (
     listening_addresses,
 )
 from voicecore.image.docker.endpoint import EngineEndpoint
-from voicecore.image.docker.smoke_test import require_user, smoke_test
+from voicecore.image.docker.smoke_test import smoke_test, user_problem
 from voicecore.image.model import BuiltImage
 
 
 @pytest.mark.parametrize("user", ["1000", "1000:1000", "65534"])
 def test_numeric_user_is_accepted(user: str) -> None:
-    require_user({"config": {"User": user}})
+    assert user_problem({"config": {"User": user}}) is None
 
 
 @pytest.mark.parametrize(
@@ -28,14 +31,14 @@ def test_numeric_user_is_accepted(user: str) -> None:
     [("", "root"), ("0", "user 0"), ("0:1000", "user 0:1000"), ("agent", "user agent")],
 )
 def test_root_or_named_user_is_refused(user: str, name: str) -> None:
-    with pytest.raises(ImageUnfit, match=f"runs as {name}") as raised:
-        require_user({"config": {"User": user}})
-    assert "USER 1000" in str(raised.value.hint)
+    problem = user_problem({"config": {"User": user}})
+    assert problem
+    assert f"runs as {name};" in problem.message
+    assert "USER 1000" in str(problem.hint)
 
 
 def test_image_without_config_runs_as_root() -> None:
-    with pytest.raises(ImageUnfit):
-        require_user({"config": None})
+    assert user_problem({"config": None})
 
 
 TABLE = """\
@@ -107,3 +110,55 @@ def test_engine_that_refuses_the_container_is_quoted() -> None:
     with pytest.raises(ImageUnfit, match="not compatible with NoCgroups") as raised:
         smoke_test(engine, "agent:tag", image, ("v2",), lambda _: None)
     assert "runs other containers" in str(raised.value.hint)
+
+
+class OnlyPing(BaseHTTPRequestHandler):
+    """Answers /ping as half of the public samples do, and nothing else."""
+
+    def do_GET(self) -> None:
+        self.send_response(200 if self.path == "/ping" else 404)
+        self.end_headers()
+        self.wfile.write(b'{"status": "healthy"}')
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Write nothing."""
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    """Port of an agent that voicecore did not generate."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), OnlyPing) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_port
+        server.shutdown()
+
+
+def engine_with(port: int) -> Any:
+    """Return an engine whose container publishes the port."""
+    container = SimpleNamespace(
+        start=lambda: None,
+        reload=lambda: None,
+        ports={"8080/tcp": [{"HostPort": str(port)}]},
+        logs=lambda **_: iter([b"started\n"]),
+        attrs={"State": {"Running": True}},
+    )
+    client = SimpleNamespace(
+        containers=SimpleNamespace(create=lambda *_, **__: container),
+        api=SimpleNamespace(remove_container=lambda *_, **__: None),
+    )
+    endpoint = EngineEndpoint("unix:///var/run/docker.sock")
+    return SimpleNamespace(endpoint=endpoint, machine="arm64", client=client)
+
+
+@pytest.mark.parametrize(("user", "warnings"), [("1000", 1), ("", 2), ("bedrock_agentcore", 2)])
+def test_agent_that_voicecore_did_not_generate_passes_with_warnings(
+    port: int, user: str, warnings: int
+) -> None:
+    image = BuiltImage("tag", "sha256:0", {"config": {"User": user}}, (), ())
+    given = (engine_with(port), "agent:tag", image, ("v1",), lambda _: None)
+    result = smoke_test(*given, generated=False)
+    assert 0 < result.ping_seconds < result.limit_seconds
+    assert result.ready_seconds is None
+    assert len(result.warnings) == warnings
+    assert "/ping answers" in result.warnings[-1]
+    assert ("USER 1000" in result.warnings[0]) == (warnings == 2)

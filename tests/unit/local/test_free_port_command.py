@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from voicecore.local.free_port_command import free_port_command, served_app
+from voicecore.local.free_port_command import free_port_command
+from voicecore.project.python_code import read_module
 
 SDK = """\
 from bedrock_agentcore import BedrockAgentCoreApp
@@ -14,6 +15,8 @@ app = BedrockAgentCoreApp()
 if __name__ == "__main__":
     app.run(log_level="info")
 """
+RUN = 'app.run(log_level="info")'
+API = "import uvicorn\nfrom fastapi import FastAPI\n\napi = FastAPI()\n"
 UVICORN = ("-m", "uvicorn")
 AT_PORT = ("--host", "127.0.0.1", "--port", "$PORT", "--no-access-log")
 
@@ -23,27 +26,40 @@ AT_PORT = ("--host", "127.0.0.1", "--port", "$PORT", "--no-access-log")
     [
         (SDK, "app"),
         (SDK.replace("app", "agent_app"), "agent_app"),
+        (f"import fastapi\n{API}if '__main__' == __name__:\n  uvicorn.run(api)", "api"),
         (
-            "api = fastapi.FastAPI()\nif '__main__' == __name__:\n  uvicorn.run(api)",
+            API.replace("import uvicorn\n", "") + 'if __name__ == "__main__":\n'
+            '    import uvicorn\n    uvicorn.run("agent:api", host="0.0.0.0")',
             "api",
         ),
         (
-            'api = FastAPI()\nif __name__ == "__main__":\n    import uvicorn\n'
-            '    uvicorn.run("agent:api", host="0.0.0.0")',
+            "from starlette.applications import Starlette\nimport uvicorn\napi = Starlette()\n"
+            'if __name__ == "__main__":\n    uvicorn.run(api)\n',
             "api",
         ),
+        (SDK.replace("\nif", "\ndef main():\n    app.run()\n\nif").replace(RUN, "main()"), "app"),
         (SDK.replace("    app.run", "    load_keys()\n    app.run"), None),
-        ("app = BedrockAgentCoreApp()\napp.run()\n", None),
+        (SDK.replace(RUN, "with keys():\n        app.run()"), None),
+        (
+            SDK.replace("\nif", "\ndef main():\n    load()\n    app.run()\n\nif").replace(
+                RUN, "main()"
+            ),
+            None,
+        ),
+        (SDK.replace(RUN, "app.run()").replace('if __name__ == "__main__":\n    ', ""), None),
         (SDK + "\napp.run()\n", None),
         ("app = make()\nif __name__ == '__main__':\n    app.run()\n", None),
-        ("api = FastAPI()\nif __name__ == '__main__':\n    uvicorn.run('other:api')\n", None),
-        ("api = FastAPI()\nif __name__ == '__main__':\n    uvicorn.run(make())\n", None),
-        ("app = BedrockAgentCoreApp()\n", None),
+        (f"{API}if __name__ == '__main__':\n    uvicorn.run('other:api')\n", None),
+        (f"{API}if __name__ == '__main__':\n    uvicorn.run(make())\n", None),
+        (f"{API}def main():\n    uvicorn.run(make(), port=8080)\n\nmain()\n", None),
+        (API, None),
         ("", None),
     ],
 )
 def test_app_is_found_only_if_its_program_does_nothing_else(source: str, app: str | None) -> None:
-    assert served_app(source, "agent") == app
+    module = read_module("agent.py", source)
+    assert module
+    assert (module.served_app or None) == app
 
 
 @pytest.mark.parametrize(

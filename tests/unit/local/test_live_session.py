@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from tests.standins.runtime.agents import AgentDouble
+from voicecore.contract.ping import PingAnswer
 from voicecore.local.sessions.clock import Clock
-from voicecore.local.sessions.lifecycle import PingAnswer
 from voicecore.local.sessions.live_session import CloseReason, LiveSession
 
 

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from tests.standins.runtime.agents import AgentDouble, PoolDouble
+from voicecore.contract.ping import PingAnswer
 from voicecore.local.api_errors import RequestRefused
 from voicecore.local.sessions.agent_process import AgentCrashed
 from voicecore.local.sessions.clock import Clock
 from voicecore.local.sessions.events import RuntimeEvent
-from voicecore.local.sessions.lifecycle import Lifecycle, PingAnswer
+from voicecore.local.sessions.lifecycle import Lifecycle
 from voicecore.local.sessions.live_session import LiveSession
 from voicecore.local.sessions.session_table import SessionTable
 

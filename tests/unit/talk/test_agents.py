@@ -6,6 +6,7 @@ import asyncio
 import json
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, quote, urlsplit
 
 import aiohttp
 import pytest
@@ -16,8 +17,8 @@ from tests.conftest import Voicecore
 from tests.standins import site
 from tests.standins.runtime.runtime_lab import ARN, REGION, runtime_lab
 from voicecore.aws.login import AwsLogin
-from voicecore.aws.runtime_sessions import sessions_in
-from voicecore.commands.talk_flags import BadFlags, check_protocol
+from voicecore.aws.runtime_sessions import SESSION_HEADER, address_in, sessions_in
+from voicecore.commands.talk_flags import BadFlags, check_direct
 from voicecore.options.talk import TalkOptions
 from voicecore.talk.agents.identify import (
     BareAgent,
@@ -31,6 +32,7 @@ from voicecore.talk.agents.identify import (
 from voicecore.talk.agents.reach import NotSpoken, runner_transport
 from voicecore.talk.agents.runner import Runner
 from voicecore.talk.agents.runtime import BadArn, SignedRuntime, read_arn
+from voicecore.talk.agents.source import OpenSocket
 from voicecore.talk.session_client import OfferRefused, ServerUnreachable, SessionRefused
 
 NOTHING = Probe(404, {})
@@ -212,5 +214,36 @@ def test_flags_that_contradict_each_other_are_told(
 def test_protocol_is_for_agents_of_others() -> None:
     options = TalkOptions(protocol="pcm")
     with pytest.raises(BadFlags, match="--url or --arn"):
-        check_protocol(options, serverless=False)
-    check_protocol(options, serverless=True)
+        check_direct(options, serverless=False)
+    check_direct(options, serverless=True)
+
+
+def test_token_is_for_agents_of_others() -> None:
+    with pytest.raises(BadFlags, match="--token-env is for agents of others"):
+        check_direct(TalkOptions(token_env="TOKEN"), serverless=False)
+    check_direct(TalkOptions(token_env="TOKEN"), serverless=True)
+    check_direct(TalkOptions(token_env="TOKEN", arn=RUNTIME), serverless=False)
+
+
+def test_variable_without_a_token_is_named(voicecore: Voicecore) -> None:
+    result = voicecore("talk", "--arn", RUNTIME, "--text", "--token-env", "MY_TOKEN")
+    assert result.code == 1
+    assert "MY_TOKEN is not in the environment" in result.stderr
+
+
+def test_token_opens_the_socket_and_is_shown_nowhere() -> None:
+    async def seen(token: str) -> str:
+        source = OpenSocket("ws://127.0.0.1/ws", token)
+        session = await source.start()
+        assert token not in repr(session)
+        return session.headers["Authorization"]
+
+    assert asyncio.run(seen("t0k")) == "Bearer t0k"
+
+
+def test_runtime_of_a_region_is_addressed_without_credentials() -> None:
+    arn = "arn:aws:bedrock-agentcore:us-west-2:123456789012:runtime/a-1"
+    url = urlsplit(address_in("us-west-2", arn, "prod").url("ws", "s" * 33))
+    assert url.netloc == "bedrock-agentcore.us-west-2.amazonaws.com"
+    assert url.path == f"/runtimes/{quote(arn, safe='')}/ws"
+    assert parse_qs(url.query) == {"qualifier": ["prod"], SESSION_HEADER: ["s" * 33]}

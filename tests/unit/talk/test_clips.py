@@ -155,8 +155,11 @@ def test_rejects_other_files(tmp_path: Path, content: bytes, reason: str) -> Non
 def test_rejects_silence_and_missing_file(tmp_path: Path) -> None:
     with pytest.raises(NotAudio, match="-100 dBFS"):
         open_clip(wav(tmp_path / "x.wav", bytes(320_000), 16_000))
+    with pytest.raises(NotAudio, match="the file does not exist") as error:
+        open_clip(tmp_path / "xx.wav")
+    assert error.value.hint == f"Did you mean {tmp_path / 'x.wav'}?"
     with pytest.raises(NotAudio, match="the file does not exist"):
-        open_clip(tmp_path / "missing.wav")
+        open_clip(tmp_path / "no" / "folder.wav")
     with pytest.raises(NotAudio, match="Is a directory"):
         open_clip(tmp_path)
 

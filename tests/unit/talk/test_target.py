@@ -32,18 +32,36 @@ def test_rejects_binary_dotenv(voicecore: Voicecore, project: Path) -> None:
     assert "server/.env is not UTF-8 text" in result.stderr
 
 
-def test_remote_needs_credentials(
-    voicecore: Voicecore, project: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
         monkeypatch.setenv(name, os.devnull)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+
+@pytest.mark.usefixtures("no_credentials")
+def test_remote_needs_credentials(voicecore: Voicecore, project: Path) -> None:
     result = voicecore("talk", "--text", "--remote", cwd=project)
     assert result.code == 5
     assert "No AWS credentials were found" in result.stderr
     assert "voicecore talk --text --remote\n" in result.stderr
+
+
+@pytest.mark.usefixtures("no_credentials")
+def test_runtime_itself_is_called_if_the_session_server_is_the_users(
+    voicecore: Voicecore, tmp_path: Path
+) -> None:
+    (tmp_path / "voicecore.toml").write_text(
+        'name = "theirs"\ntransports = []\npipeline = "custom"\nregion = "us-east-1"\n'
+        '[agent]\ncommand = "python agent.py"\n[server]\ncommand = "python server.py"\n'
+    )
+    result = voicecore("talk", "--text", "--remote", cwd=tmp_path)
+    assert result.code == 5
+    assert "the protocol of the session server (python server.py) is its own" in result.stderr
+    assert "No AWS credentials were found" in result.stderr
+    assert "SESSION_API_KEY" not in result.stderr
 
 
 def test_rejects_arn_of_another_service(voicecore: Voicecore, project: Path) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 from voicecore.catalog.platforms import V1, V2
 from voicecore.cloud.deploy import prices
 from voicecore.cloud.deploy.prices import CostItem
-from voicecore.cloud.resources.deployed_stack import MissingResource
+from voicecore.cloud.resources.deployed_stack import DeployedStack, MissingResource
+from voicecore.cloud.resources.kept import keeping
 from voicecore.cloud.stacks.agent_stack import RUNTIME, SECRET
 from voicecore.cloud.stacks.network_stack import S3_ENDPOINT
 from voicecore.cloud.stacks.stack import Json, Stack
@@ -114,9 +115,10 @@ def plan_restoration(missing: Iterable[MissingResource], rest: StackPlan) -> Sta
     return StackPlan(rest.stack, rows + rest.rows)
 
 
-def compare_templates(stack: Stack, before: Mapping[str, Json]) -> StackPlan:
-    """Return the plan by comparing with the deployed resources, where AWS cannot compute one."""
-    after = stack.resources
+def compare_templates(stack: Stack, deployed: DeployedStack, template: Json) -> StackPlan:
+    """Return the plan by comparing with the deployed template, where AWS cannot compute one."""
+    before: Mapping[str, Json] = template.get("Resources", {})
+    after = keeping(stack, deployed, template).resources
     changes = [
         {
             "Action": "Add" if name not in before else "Modify" if name in after else "Remove",
@@ -269,17 +271,20 @@ _ASPECTS = {
     "AgentRuntimeArtifact": "image",
     "AgentRuntimeVersion": "version",
     "Code": "image",
+    "PermissionsBoundary": "permissions boundary",
     "PlatformVersion": "platform",
     "ContainerDefinitions": "image or environment",
     "Description": "version",
     "Environment": "environment",
     "EnvironmentVariables": "environment",
     "LifecycleConfiguration": "timeouts",
+    "KmsKeyId": "key",
     "NetworkConfiguration": "network",
     "NatGatewayId": "NAT gateway",
     "Policies": "permissions",
     "ReservedConcurrentExecutions": "concurrency",
     "RequestHeaderConfiguration": "headers",
+    "RoleArn": "role",
     "SecurityGroupEgress": "ports",
     "Tags": "tags",
     "TaskDefinition": "version",

@@ -44,6 +44,7 @@ def deployer_statements(
         *_turn_statements(deployment, scope),
         *_network_statements(deployment, scope),
         *_key_statements(deployment),
+        *_boundary_statements(deployment),
     ]
 
 
@@ -205,6 +206,11 @@ def _key_statements(deployment: Deployment) -> list[Statement]:
             {"StringEquals": through},
         ),
     ]
+
+
+def _boundary_statements(deployment: Deployment) -> list[Statement]:
+    boundary = deployment.stage.permissions_boundary
+    return [Statement("Boundary", ("iam:GetPolicy",), (boundary,))] if boundary else []
 
 
 _DOMAIN = "amazonaws.com"

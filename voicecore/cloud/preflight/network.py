@@ -12,7 +12,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from voicecore.aws.errors import code_of
+from voicecore.aws.errors import code_of, message_of
 from voicecore.aws.session import Aws
 from voicecore.catalog import endpoints
 from voicecore.cloud.preflight.checks import CheckOutcome, CheckResult
@@ -90,7 +90,7 @@ def check_given_network(
         yield CheckResult(
             "network",
             CheckOutcome.FAILED,
-            f"[vpc] lists subnets or groups that do not exist in {aws.region}: {error}",
+            f"[vpc] lists subnets or groups that do not exist in {aws.region}: {message_of(error)}",
             "Set subnets and security groups of this account and region in voicecore.toml.",
         )
         return

@@ -1,4 +1,4 @@
-"""Owns the checks of what an administrator prescribes: roles, a key and a repository that exist."""
+"""Owns the checks of what an administrator prescribes: roles, policies, a key, a repository."""
 
 from __future__ import annotations
 
@@ -40,6 +40,8 @@ def rule_checks(
     checks: list[PreflightCheck] = []
     if stage.role and (stack is None or stack.outputs.get("RoleArn") != stage.role):
         checks.append(("role", lambda: _check_role(aws, deployment, has_secret)))
+    if stage.permissions_boundary:
+        checks.append(("boundary", lambda: _check_boundary(aws, stage.permissions_boundary)))
     if stage.service_role:
         checks.append(("service-role", lambda: _check_service_role(aws, stage.service_role)))
     if stage.kms_key:
@@ -121,6 +123,13 @@ def _check_role(aws: Aws, deployment: Deployment, has_secret: bool) -> Iterator[
             f"{role} lacks {', '.join(denied)}",
             f"Give the role {role} this policy:\n{policy}",
         )
+
+
+def _check_boundary(aws: Aws, policy: str) -> Iterator[CheckResult]:
+    with ignoring("NoSuchEntity"):
+        aws.client("iam").get_policy(PolicyArn=policy)
+        return
+    yield _missing("permissions_boundary", policy)
 
 
 def _check_service_role(aws: Aws, role: str) -> Iterator[CheckResult]:

@@ -165,7 +165,7 @@ def _require_served(options: AdoptOptions, target: _Target, report: Report) -> N
 
 
 def _with_app(options: AdoptOptions) -> str:
-    return typed("adopt", options, "--add", Missing.APP.value)
+    return typed("adopt", replace(options, dry_run=False), "--add", Missing.APP.value)
 
 
 def _require_free(target: _Target, files: Files) -> None:

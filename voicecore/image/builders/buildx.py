@@ -96,8 +96,8 @@ class BuildxBuild:
 
     def check(self, engine: Engine) -> SmokeTestResult:
         """Run the image's smoke test."""
-        platforms = self.plan.project.platforms
-        return smoke_test(engine, self.location, self.image, platforms, self.on_progress)
+        run = (engine, self.location, self.image, self.plan.project.platforms, self.on_progress)
+        return smoke_test(*run, generated=not self.plan.own)
 
     def push(self, target: Reference) -> str:
         """Push the image to `target`; return the digest of its manifest."""

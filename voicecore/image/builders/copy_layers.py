@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -18,11 +19,19 @@ from typing import TypeVar
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.console.progress import OnProgress, Progress
 from voicecore.image.blob_store import blob_path, write_atomically
-from voicecore.image.builders.packages import copy_code, find_python, install, prune
+from voicecore.image.builders.packages import (
+    copy_code,
+    copy_files,
+    find_python,
+    install,
+    install_listed,
+    prune,
+)
 from voicecore.image.builders.packing import pack
 from voicecore.image.builders.stdlib import extract, stdlib_folder
 from voicecore.image.builders.transfer import all_of, fetch_base
-from voicecore.image.inputs.dockerfile import FinalStage
+from voicecore.image.inputs.context_walk import IGNORE_FILE
+from voicecore.image.inputs.dockerfile import CONTEXT, FinalStage
 from voicecore.image.model import BaseImage, Layer, Package, copy_title
 from voicecore.image.registry.client import Repository
 from voicecore.image.registry.manifests import base_layers
@@ -32,6 +41,12 @@ _BUILD_ROOT = PurePosixPath("/image")
 
 _PARTS = {"usr": "library", "opt": "packages", "app": "code", "bot": "code"}
 """Folders there, and prune.py's name for what each contains."""
+
+_WHOLE = {"/packages": "listed", CONTEXT: "context"}
+"""Sources in a Dockerfile of `adopt`, and their parts."""
+
+_CODE = ("code", "context")
+"""Parts that are packed in each build."""
 
 _RECORD_VERSION = 1
 """Version of the records of packed layers; a new version packs all layers again."""
@@ -61,6 +76,8 @@ class DirectInputs:
     python: str = "3.13"
     sources: Mapping[str, Path] = field(default_factory=dict[str, Path])
     """Source of each file that is not read from `agent`."""
+    listed: tuple[str, ...] | None = None
+    """Words for `uv pip install` of an adopted agent; None for a generated one, with a uv.lock."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +120,7 @@ def python_path(store: Path) -> Path:
 
 def part_of(source: str) -> str:
     """Return which part of the build stage a COPY's source belongs to. Raises OnlyDocker."""
-    return _PARTS[_within_build(source).parts[0]]
+    return _WHOLE.get(source) or _PARTS[_within_build(source).parts[0]]
 
 
 async def make_layers(work: LayerWork) -> tuple[list[Layer], tuple[Package, ...]]:
@@ -114,8 +131,10 @@ async def make_layers(work: LayerWork) -> tuple[list[Layer], tuple[Package, ...]
     """
     copies = work.inputs.stage.copies
     reusable = {copy: _find_record(work, *copy) for copy in copies}
-    python = await find_python(work.inputs.python, work.env, python_path(work.store))
     parts = {part_of(source) for source, target in copies if not reusable[source, target]}
+    python = Path(sys.executable)
+    if parts - {*_WHOLE.values()}:  # prune.py compiles for the image's Python
+        python = await find_python(work.inputs.python, work.env, python_path(work.store))
     filled = await all_of([_fill(work, part, python) for part in sorted(parts)])
     packages = next((listed for listed in filled if listed), ())
     layers: list[Layer] = []
@@ -127,7 +146,7 @@ async def make_layers(work: LayerWork) -> tuple[list[Layer], tuple[Package, ...]
             later = [other for other, _ in copies[number + 1 :]]
             layer, part = await _pack(work, source, target, later), part_of(source)
             record = layer, packages if part == "packages" else ()
-            if part != "code":
+            if part not in _CODE:
                 _write_record(_record_path(work, source, target), *record)
         layers.append(record[0])
         packages = packages or record[1]
@@ -143,6 +162,14 @@ async def _fill(work: LayerWork, part: str, python: Path) -> tuple[Package, ...]
             return await install(
                 inputs.agent, folder, python, work.env, work.on_progress, inputs.sources
             )
+        case "listed":
+            if inputs.listed is None:
+                raise _only_docker("/packages")
+            folder = work.folder / part
+            await install_listed(inputs.agent, folder, inputs.listed, work.env, work.on_progress)
+        case "context":
+            files = [name for name in inputs.files if name != IGNORE_FILE]
+            copy_files(inputs.agent, files, work.folder / part, inputs.sources)
         case "library":
             folder = work.folder / stdlib_folder(inputs.python)
             layers = base_layers(inputs.base)
@@ -193,6 +220,8 @@ async def _in_thread(work: LayerWork, call: Callable[..., T], *arguments: object
 
 def _within_build(source: str) -> PurePosixPath:
     """Return a COPY's source relative to the build stage's folder. Raises OnlyDocker."""
+    if source in _WHOLE:
+        return PurePosixPath(_WHOLE[source])
     path = PurePosixPath(source)
     if path.is_relative_to(_BUILD_ROOT):
         place = path.relative_to(_BUILD_ROOT)
@@ -225,7 +254,7 @@ def _find_record(
     work: LayerWork, source: str, target: str
 ) -> tuple[Layer, tuple[Package, ...]] | None:
     """Return the layer of a COPY that was packed from the same inputs; None for code."""
-    if work.fresh or part_of(source) == "code":
+    if work.fresh or part_of(source) in _CODE:
         return None
     return _read_record(_record_path(work, source, target), work.store)
 

@@ -36,7 +36,7 @@ from voicecore.image.builders.transfer import StoredImage
 from voicecore.image.cache_folders import blobs_folder
 from voicecore.image.docker.engine import Engine
 from voicecore.image.docker.smoke_test import SmokeTestResult, smoke_test
-from voicecore.image.inputs import dockerfile, fingerprint
+from voicecore.image.inputs import dockerfile, fingerprint, own_dockerfile
 from voicecore.image.model import BuiltImage, Layer, Package
 from voicecore.image.plan import BuildPlan, python_of
 from voicecore.image.registry.client import Repository
@@ -69,6 +69,8 @@ def build_plan(
 def require_buildable(plan: BuildPlan, env: Mapping[str, str]) -> None:
     """Raise what a build would raise before it starts: also PruneFailed and PythonMissing."""
     inputs = inputs_of(plan)
+    if plan.own:
+        return
     prune_script(inputs.agent)
     cached = python_path(blobs_folder(env))
     asyncio.run(find_python(inputs.python, without_ours(env), cached))
@@ -76,7 +78,36 @@ def require_buildable(plan: BuildPlan, env: Mapping[str, str]) -> None:
 
 def inputs_of(plan: BuildPlan) -> DirectInputs:
     """Return what `plan` builds from. Raises BadDockerfile and OnlyDocker."""
-    inputs = DirectInputs(
+    inputs = _inputs_of_adopted(plan) if plan.own else _inputs_of_generated(plan)
+    for source, _ in inputs.stage.copies:
+        part_of(source)
+    return inputs
+
+
+def _inputs_of_adopted(plan: BuildPlan) -> DirectInputs:
+    """Return what the Dockerfile of `adopt` builds from; any other needs Docker."""
+    adopted = own_dockerfile.read_adopted(plan.dockerfile)
+    name = adopted.requirements
+    source = plan.sources.get(name, plan.folder / name)
+    wanted = (*(("--requirements", str(source)) if name else ()), *(("boto3",) * adopted.keys))
+    digest = plan.base.digest
+    return DirectInputs(
+        agent=plan.folder,
+        files=[file.path for file in plan.files],
+        sources=plan.sources,
+        base=plan.base,
+        stage=dockerfile.final_stage(plan.dockerfile, adopted.text),
+        labels=plan.labels,
+        tag=plan.tag,
+        packages_key=fingerprint.packages_key(plan.files, digest, (dockerfile.FILE, name)),
+        stdlib_key="",
+        python=adopted.python,
+        listed=("--python-version", adopted.python, *wanted) if wanted else (),
+    )
+
+
+def _inputs_of_generated(plan: BuildPlan) -> DirectInputs:
+    return DirectInputs(
         agent=plan.folder,
         files=[file.path for file in plan.files],
         sources=plan.sources,
@@ -88,9 +119,6 @@ def inputs_of(plan: BuildPlan) -> DirectInputs:
         stdlib_key=fingerprint.stdlib_key(plan.files, plan.base.digest),
         python=".".join(map(str, python_of(plan.base))),
     )
-    for source, _ in inputs.stage.copies:
-        part_of(source)
-    return inputs
 
 
 @dataclass(frozen=True)
@@ -117,9 +145,9 @@ class DirectBuild:
             archive = Path(folder) / "image.tar"
             asyncio.run(self._save(archive))
             engine.load(archive)
-        platforms = self.plan.project.platforms
-        reference = self.plan.local_reference
-        return smoke_test(engine, reference, self.image, platforms, self.on_progress)
+        name, platforms = self.plan.local_reference, self.plan.project.platforms
+        run = (engine, name, self.image, platforms, self.on_progress)
+        return smoke_test(*run, generated=not self.plan.own)
 
     async def _save(self, archive: Path) -> None:
         async with self.plan.base_repository() as source:

@@ -130,6 +130,26 @@ async def install(
     return packages
 
 
+async def install_listed(
+    agent: Path,
+    folder: Path,
+    listed: Sequence[str],
+    env: Mapping[str, str],
+    on_progress: OnProgress,
+) -> None:
+    """Install what the words in `listed` name into `folder`. Raises PackageInstallFailed."""
+    await asyncio.to_thread(folder.mkdir, parents=True)
+    if not listed:
+        return
+    on_progress(Progress("installing packages"))
+    into = ("--only-binary", ":all:", *INTO_IMAGE, "--python", sys.executable)
+    argv = [uv_program(), "pip", "install", *into, "--target", str(folder), *listed]
+    code, output = await run_program(argv, agent, env)
+    if code:
+        raise install_error(output, folder)
+    on_progress(Progress("installing packages", finished=True))
+
+
 def packages_in(folder: Path) -> tuple[Package, ...]:
     """Return the packages that prune.py listed in `folder`, largest first."""
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import json
 import threading
 import time
 from collections import deque
@@ -18,9 +17,11 @@ from docker.errors import (  # pyright: ignore[reportMissingTypeStubs]
 )
 
 from voicecore.catalog.platforms import START_SECONDS, V1, V2
+from voicecore.console import json_text
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.console.progress import OnProgress, Progress
 from voicecore.contract import agent_log
+from voicecore.contract.ping import PingAnswer, read_ping
 from voicecore.image.docker.engine import Engine
 
 PORT = 8080
@@ -138,14 +139,13 @@ class AgentProbe:
         chunks = self._container.logs(stream=True, follow=True)
         threading.Thread(target=self._output.read, args=(chunks, self._age), daemon=True).start()
 
-    def wait_ping(self) -> float:
-        """Wait for the first healthy answer to /ping; return the seconds that it took."""
+    def wait_ping(self) -> tuple[float, PingAnswer]:
+        """Wait for the first healthy answer to /ping; return the seconds that it took, and it."""
         while True:
-            health = self._request("GET", "/ping")
-            if health and health.get("status") in ("Healthy", "HealthyBusy"):
+            if ping := read_ping(*self._request("GET", "/ping")):
                 at = self._age()
                 self._on_progress(Progress(_START, finished=True))
-                return at
+                return at, ping
             self._require_running()
             if self._age() > self._limit:
                 raise self._not_answering()
@@ -155,8 +155,8 @@ class AgentProbe:
         """Return the answer to POST /invocations."""
         until = self._age() + START_SECONDS[V1]
         while self._age() < until:
-            answer = self._request("POST", "/invocations", b"{}")
-            if answer is not None:
+            status, body = self._request("POST", "/invocations", b"{}")
+            if status == 200 and (answer := _object(body)) is not None:
                 return answer
             self._require_running()
             time.sleep(_POLL_SECONDS)
@@ -185,19 +185,18 @@ class AgentProbe:
     def _age(self) -> float:
         return time.monotonic() - self._started
 
-    def _request(self, method: str, path: str, body: bytes | None = None) -> dict[str, Any] | None:
-        """Return the JSON object of an answer with status 200; None for any other answer."""
+    def _request(self, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
+        """Return status and body of the answer; status 0 without one."""
         # Not urllib, which would send this through the user's proxy.
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=_ANSWER_SECONDS)
         try:
             connection.request(method, path, body, {"Content-Type": "application/json"})
             answer = connection.getresponse()
-            found = json.loads(answer.read()) if answer.status == 200 else None
-        except (OSError, http.client.HTTPException, ValueError):
-            return None
+            return answer.status, answer.read()
+        except (OSError, http.client.HTTPException):
+            return 0, b""
         finally:
             connection.close()
-        return cast("dict[str, Any]", found) if isinstance(found, dict) else None
 
     def _require_running(self) -> None:
         """Raise if the agent has exited."""
@@ -214,14 +213,14 @@ class AgentProbe:
         if any(port == PORT and address in _LOOPBACK for address, port in listening):
             return AgentNotAnswering(
                 f"The agent listens only on 127.0.0.1:{PORT}, where AgentCore cannot reach it.",
-                'Let app.py listen on "0.0.0.0". BedrockAgentCoreApp does so if the Dockerfile '
+                'Let it listen on "0.0.0.0". BedrockAgentCoreApp does so if the Dockerfile '
                 "has:  ENV DOCKER_CONTAINER=1",
             )
         if listening and all(port != PORT for _, port in listening):
             ports = ", ".join(sorted({str(port) for _, port in listening}))
             return AgentNotAnswering(
                 f"The agent listens on port {ports}; AgentCore calls port {PORT}.",
-                f"Let app.py listen on port {PORT}.",
+                f"Let it listen on port {PORT}.",
             )
         slow = f" (emulated on {self._engine.machine}, which is slower)" if self._emulated else ""
         return AgentNotAnswering(
@@ -242,6 +241,15 @@ class AgentProbe:
 
     def _tail(self) -> str:
         return "\n".join(f"  {line}" for line in list(self._output.lines)[-_OUTPUT_LINES:])
+
+
+def _object(body: bytes) -> dict[str, Any] | None:
+    """Return the JSON object in an answer; None if it has none."""
+    try:
+        found: Any = json_text.parse(body)
+    except ValueError:
+        return None
+    return cast("dict[str, Any]", found) if isinstance(found, dict) else None
 
 
 _START = "starting the agent"

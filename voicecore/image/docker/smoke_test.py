@@ -16,6 +16,7 @@ from docker.errors import (  # pyright: ignore[reportMissingTypeStubs]
 
 from voicecore.catalog.platforms import START_SECONDS, V1, V2, VARIABLE
 from voicecore.console.progress import OnProgress
+from voicecore.contract.ping import ping_advice
 from voicecore.image.docker.agent_probe import (
     PORT,
     AgentProbe,
@@ -38,18 +39,20 @@ class SmokeTestResult:
 
     ping_seconds: float
     """Seconds to the first healthy answer to /ping."""
-    ready_seconds: float
-    """Seconds until the agent logged that its pipeline is warm."""
+    ready_seconds: float | None
+    """Seconds until the agent logged that its pipeline is warm; None for one that logs no such."""
     peak_mb: float
     """Peak memory of the agent until then, in MB."""
     describes: Mapping[str, Any]
-    """Answer to POST /invocations."""
+    """Answer to POST /invocations of a generated agent."""
     machine: str
     """Architecture of the engine's machine: "arm64" or "amd64"."""
     emulated: bool
     """True when the engine's machine is not arm64."""
     limit_seconds: float
     """Limit for the answer to /ping."""
+    warnings: tuple[str, ...] = ()
+    """What AWS accepts, and does not document or advise."""
 
 
 def smoke_test(
@@ -58,31 +61,37 @@ def smoke_test(
     image: BuiltImage,
     platforms: Collection[str],
     on_progress: OnProgress,
+    generated: bool = True,
 ) -> SmokeTestResult:
     """Run the image `reference` until its pipeline is warm, and remove its container.
 
-    It runs as on V1 if a stage does, whose limit is the shorter. The agent gets no credentials.
-    Raises ImageUnfit, EmulationUnavailable, ImageTooLarge or RemoteEngine.
+    It runs as on V1 if a stage does, whose limit is the shorter. The agent gets no credentials. Of
+    one that voicecore did not generate, only /ping is known. Raises ImageUnfit,
+    EmulationUnavailable, ImageTooLarge or RemoteEngine.
     """
     require_size(image)
-    require_user(image.config)
+    unfit = user_problem(image.config)
+    if unfit and generated:
+        raise unfit
     require_local(engine.endpoint)
     emulated = not PLATFORM.endswith(f"/{engine.machine}")
     platform = V2 if set(platforms) == {V2} else V1
     with _container(engine, reference, platform) as container:
         probe = AgentProbe(engine, container, emulated, on_progress, platform)
         probe.start()
-        ping = probe.wait_ping()
-        describes = probe.invoke()
-        ready = probe.wait_ready()
+        seconds, ping = probe.wait_ping()
+        describes: Mapping[str, Any] = probe.invoke() if generated else {}
+        ready = probe.wait_ready() if generated else None
+    found = (unfit and f"{unfit.message} {unfit.hint}", ping_advice([ping]))
     return SmokeTestResult(
-        ping_seconds=ping,
-        ready_seconds=ready.at,
-        peak_mb=float(ready.event.get("peak_mb", 0)),
+        ping_seconds=seconds,
+        ready_seconds=ready.at if ready else None,
+        peak_mb=float(ready.event.get("peak_mb", 0)) if ready else 0.0,
         describes=describes,
         machine=engine.machine,
         emulated=emulated,
         limit_seconds=START_SECONDS[platform],
+        warnings=tuple(warning for warning in found if warning),
     )
 
 
@@ -102,8 +111,8 @@ def require_emulation(engine: Engine, reference: str) -> None:
         raise start_error(str(error.explanation or error)) from error
 
 
-def require_user(config: Mapping[str, Any]) -> None:
-    """Raise ImageUnfit unless the image's user is a number other than root's.
+def user_problem(config: Mapping[str, Any]) -> ImageUnfit | None:
+    """Return the error unless the image's user is a number other than root's.
 
     AgentCore mounts the image's layers to look up a user name, which fails with many layers
     (runtime-troubleshooting).
@@ -111,12 +120,13 @@ def require_user(config: Mapping[str, Any]) -> None:
     settings = cast("Mapping[str, Any]", config.get("config") or {})
     user = str(settings.get("User") or "")
     number = user.partition(":")[0]
-    if not number.isdigit() or number == "0":
-        name = f"user {user}" if user else "root"
-        raise ImageUnfit(
-            f"The image runs as {name}; AgentCore requires a numeric user other than root.",
-            "Add to the last stage of agent/Dockerfile:  USER 1000",
-        )
+    if number.isdigit() and number != "0":
+        return None
+    name = f"user {user}" if user else "root"
+    return ImageUnfit(
+        f"The image runs as {name}; AgentCore needs a numeric user, and no agent needs root.",
+        "Add to the last stage of the Dockerfile:  USER 1000",
+    )
 
 
 @contextmanager

@@ -20,6 +20,9 @@ from voicecore.project.no_links import within
 
 FILE = "Dockerfile"
 
+CONTEXT = "."
+"""Source of a COPY of the whole build context."""
+
 _BUILD_STAGES = ("--from=build", "--from=code")
 """Stages that the final stage copies from, in the generated Dockerfile."""
 
@@ -57,7 +60,10 @@ class FinalStage:
 
     env: dict[str, str] = field(default_factory=dict[str, str])
     copies: tuple[tuple[str, str], ...] = ()
-    """(folder in the build stage, folder in the image) of each COPY, in order; one layer each."""
+    """(folder in the build stage, folder in the image) of each COPY, in order; one layer each.
+
+    CONTEXT stands for the build context.
+    """
     workdir: str = ""
     user: str = ""
     ports: tuple[str, ...] = ()
@@ -215,6 +221,8 @@ def _parse_stage(found: list[Instruction]) -> FinalStage:
                 if not words[2].startswith("/"):  # relative to a WORKDIR
                     raise _needs_docker(part)
                 copies.append((_resolved(words[1]), _resolved(words[2])))
+            case "COPY" if len(words) == 2 and words[0] == CONTEXT and words[1].startswith("/"):
+                copies.append((CONTEXT, _resolved(words[1])))
             case "EXPOSE":
                 if wrong := [word for word in words if not _PORT.fullmatch(word)]:
                     raise _wrong(part, f"{wrong[0]} is not a port")

@@ -34,9 +34,11 @@ def fingerprint(files: Sequence[ContextFile], base_digest: str) -> str:
     return _digest(files, base_digest)[:_TAG_DIGITS]
 
 
-def packages_key(files: Sequence[ContextFile], base_digest: str) -> str:
-    """Return the cache key of the packages' layer, which depends on their inputs alone."""
-    return _digest([file for file in files if file.path in _PACKAGE_INPUTS], base_digest)
+def packages_key(
+    files: Sequence[ContextFile], base_digest: str, inputs: Sequence[str] = _PACKAGE_INPUTS
+) -> str:
+    """Return the cache key of the packages' layer, which depends on its `inputs` alone."""
+    return _digest([file for file in files if file.path in inputs], base_digest)
 
 
 def stdlib_key(files: Sequence[ContextFile], base_digest: str) -> str:

@@ -1,10 +1,11 @@
-"""Owns the Dockerfile of an adopted agent: that it is there, and what it cannot install."""
+"""Owns the Dockerfile of an adopted agent: what it installs, and what it cannot."""
 
 from __future__ import annotations
 
 import re
 import subprocess
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from voicecore.console.errors import ExitCode
@@ -12,6 +13,7 @@ from voicecore.console.uv_program import uv_program
 from voicecore.image.inputs import dockerfile
 from voicecore.image.inputs.lockfile import NoWheel
 from voicecore.project.dotenv import without_ours
+from voicecore.scaffold import render
 
 _WHEELS = "--only-binary :all:"
 """Option that the Dockerfile of `adopt` installs with: no arm64 code runs in a build here."""
@@ -25,6 +27,31 @@ def read(folder: Path, root: Path) -> str:
             f"Write one for linux/arm64:  voicecore adopt {root} --force --add dockerfile",
         )
     return dockerfile.read(folder)
+
+
+@dataclass(frozen=True)
+class AdoptedDockerfile:
+    """Packages that the build stage of a Dockerfile by `adopt` installs."""
+
+    python: str
+    requirements: str
+    """File in the context that lists the packages; empty for none."""
+    keys: bool
+    """True when it installs boto3 for `agentcore_keys.py`."""
+
+    @property
+    def text(self) -> str:
+        """The Dockerfile that `adopt` would write; its last stage may differ."""
+        variables = {**asdict(self), "folder": ".", "command": "[]"}
+        return render.adopted("Dockerfile", variables).decode()
+
+
+def read_adopted(text: str) -> AdoptedDockerfile:
+    """Return what a Dockerfile by `adopt` installs; a builder compares its text with this one's."""
+    python = re.search(r"--python-version (\S+)", text)
+    listed = re.search(r"(?m)^COPY (\S+) \./$", text)
+    keys = re.search(r"(?m)^ .* --target /packages.* boto3$", text)
+    return AdoptedDockerfile(python[1] if python else "", listed[1] if listed else "", bool(keys))
 
 
 def without_wheel(text: str, requirements: Path | None, env: Mapping[str, str]) -> NoWheel | None:

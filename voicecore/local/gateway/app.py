@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar, cast
-from urllib.parse import quote
 
 import aiohttp
 from aiohttp import web
@@ -118,17 +117,10 @@ class Gateway:
             late = request.path.endswith("/stopruntimesession") and error.status == 404
             kind: EventKind = "advice" if late else "refused"
             self._on_event(RuntimeEvent(kind, text, _named_session(request), error.hint))
-            headers = error.headers() | self._challenge(error)
+            arn, region = self._config.arn, self._config.region
+            challenge = self._verifier.challenge(error, arn, region) if self._verifier else {}
+            headers = error.headers() | challenge
             return web.json_response(error.body(), status=error.status, headers=headers)
-
-    def _challenge(self, error: ApiError) -> dict[str, str]:
-        """Return the header by which OAuth clients find the issuer (DG:runtime-oauth)."""
-        if error.status != 401 or self._verifier is None:
-            return {}
-        arn = quote(self._config.arn, safe="")
-        host = f"https://bedrock-agentcore.{self._config.region}.amazonaws.com"
-        metadata = f"{host}/runtimes/{arn}/invocations/.well-known/oauth-protected-resource"
-        return {"WWW-Authenticate": f'Bearer resource_metadata="{metadata}"'}
 
     async def _check(self, request: web.Request) -> _AgentRequest:
         path, _, query = request.raw_path.partition("?")

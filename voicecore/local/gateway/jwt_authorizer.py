@@ -16,6 +16,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
+from urllib.parse import quote
 
 import aiohttp
 import jwt
@@ -96,7 +97,7 @@ def _signed() -> ApiError:
         "Authorization method mismatch. The agent is configured for a different authorization "
         "method than what was used in your request.",
         "This runtime has a JWT authorizer (--jwt-discovery-url): send a bearer token instead of "
-        "AWS's signature.",
+        "AWS's signature, as `voicecore talk --token-env NAME` does.",
     )
 
 
@@ -112,6 +113,15 @@ class JwtVerifier:
         self._keys: dict[str | None, Any] = {}
         self._fetched = -_KEYS_SECONDS
         self._lock = asyncio.Lock()
+
+    @staticmethod
+    def challenge(error: ApiError, arn: str, region: str) -> dict[str, str]:
+        """Return the header of a 401 by which OAuth clients find the issuer (DG:runtime-oauth)."""
+        if error.status != 401:
+            return {}
+        runtime = f"https://bedrock-agentcore.{region}.amazonaws.com/runtimes/{quote(arn, safe='')}"
+        metadata = f"{runtime}/invocations/.well-known/oauth-protected-resource"
+        return {"WWW-Authenticate": f'Bearer resource_metadata="{metadata}"'}
 
     async def check(self, headers: Mapping[str, str], presigned: bool) -> ApiError | None:
         """Return None if AWS would accept the request's token, else its 401 or 403."""

@@ -116,9 +116,10 @@ class SessionServerProcess:
             child.exited.add_done_callback(lambda _: self._ended(child))
         except TimeoutError:
             raise ServerCrashed(
-                f"The session server did not answer {self._program.health} within "
+                f"The session server did not answer {self._program.health or 'at all'} within "
                 f"{_START_LIMIT:g} s.",
-                f"It must listen on $PORT, which is {self._port}. Log: {self._log}",
+                f"It must listen on $PORT, which is {self._port}, or at `port` of [server] in "
+                f"voicecore.toml. Log: {self._log}",
             ) from None
         except OSError as error:
             raise ServerCrashed(
@@ -142,7 +143,8 @@ class SessionServerProcess:
                 # Another project's server may have taken the port before ours did.
                 unmarked = "" if self._program.generated else self._run
                 run = response.headers.get(_RUN_HEADER, unmarked)
-                return response.status == 200 and run == self._run
+                ready = response.status == 200 or not self._program.health
+                return ready and run == self._run
         except aiohttp.ClientError:
             return False
 

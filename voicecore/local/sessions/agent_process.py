@@ -18,12 +18,12 @@ from typing import Any
 import aiohttp
 
 from voicecore.console.errors import VoicecoreError
+from voicecore.contract.ping import PingAnswer, read_ping
 from voicecore.local.in_agent import CONTROL
 from voicecore.local.limits import STOP_GRACE
 from voicecore.local.processes.child import Child, Reaper
 from voicecore.local.processes.crash_reason import crash_reason
 from voicecore.local.processes.ports import free_port, is_free
-from voicecore.local.sessions.lifecycle import PingAnswer, read_ping
 from voicecore.local.sessions.log_writer import SessionLog, turn_of
 from voicecore.local.sessions.snapshot import (
     BOOT,

@@ -9,12 +9,12 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from voicecore.contract.ping import PingAnswer
 from voicecore.local.sessions.agent_process import AgentProcess
 from voicecore.local.sessions.clock import Clock
 from voicecore.local.sessions.events import SessionState, SessionStatus
 from voicecore.local.sessions.lifecycle import (
     EndReason,
-    PingAnswer,
     SessionActivity,
     idle_since,
     is_busy,

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 
 from voicecore.console.errors import VoicecoreError
+from voicecore.contract.ping import ping_advice
 from voicecore.local.api_errors import (
     RequestRefused,
     agent_failed,
@@ -23,7 +24,6 @@ from voicecore.local.sessions.lifecycle import (
     Lifecycle,
     end_reason,
     next_deadline,
-    ping_advice,
 )
 from voicecore.local.sessions.live_session import CloseReason, LiveSession
 from voicecore.local.sessions.warm_pool import WarmPool

@@ -55,6 +55,6 @@ class AdoptOptions:
     force: Annotated[
         bool, Option("Write voicecore.toml again; a copy of it is kept.", once=True)
     ] = False
-    dry_run: Annotated[bool, Option("Show the report; write nothing.", once=True)] = False
+    dry_run: Annotated[bool, Option("Show the report; write nothing.")] = False
     yes: SkipPrompts = False
     json: Json = False

@@ -53,7 +53,9 @@ class ServerProgram:
     command: str = "python -m internal.server"
     requirements: str = PYPROJECT
     health: str = "/health"
-    """Path that answers 200 when the server is ready."""
+    """Path that answers 200 when the server is ready; empty if any answer tells that."""
+    port: int = 0
+    """Port at which it always listens; 0 if it reads PORT, or has `$PORT` in its command."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,9 @@ class Program:
     venv: Path
     """Its virtual environment, which `dev` makes."""
     health: str = "/ping"
-    """Path that answers 200 when it is ready."""
+    """Path that answers 200 when it is ready; empty if any answer tells that."""
+    port: int = 0
+    """Port at which it always listens; 0 if it is told."""
 
     @property
     def generated(self) -> bool:
@@ -105,8 +109,6 @@ def invalid_programs(answers: dict[str, Any]) -> Iterator[InvalidSetting]:
     if custom and "command" not in own:
         yield InvalidSetting("agent.command", 'is missing, such as "python main.py"')
     yield from _invalid_program("agent.", own, custom, _PROGRAM_KEYS)
-    if own.get("port", 0) != 0:
-        yield from invalid_number("agent.port", own["port"], (1, 65_535))
     yield from _invalid_headers(own)
     yield from _invalid_environment(own.get("environment", {}))
     yield from _invalid_uses(own)
@@ -129,7 +131,8 @@ def server_program(answers: Mapping[str, Any]) -> ServerProgram | None:
     own = {key: value for key, value in answers.get("server", {}).items() if key in SERVER_KEYS}
     if answers["pipeline"] != CUSTOM:
         return ServerProgram()
-    return ServerProgram(**{"folder": ".", "requirements": ""} | own) if "command" in own else None
+    given: dict[str, Any] = {"folder": ".", "requirements": "", "health": ""} | own
+    return ServerProgram(**given) if "command" in own else None
 
 
 def generated_program(folder: Path, settings: AgentSettings | ServerProgram) -> Program:
@@ -147,6 +150,7 @@ def own_program(root: Path, settings: AgentSettings | ServerProgram, name: str) 
         folder / settings.requirements if settings.requirements else None,
         root / ".voicecore" / "venv" / name,  # the user's own environment stays as it is
         _health_of(settings),
+        settings.port,
     )
 
 
@@ -165,8 +169,9 @@ def _invalid_program(
     for key in given:
         value = own[key]
         if key == "port":
-            continue
-        if not isinstance(value, str) or not value:
+            if value != 0:
+                yield from invalid_number(f"{table}port", value, (1, 65_535))
+        elif not isinstance(value, str) or not value:
             yield InvalidSetting(f"{table}{key}", "must be a text in quotes")
         elif key == "command":
             yield from _invalid_command(f"{table}{key}", value)

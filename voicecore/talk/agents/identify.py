@@ -10,6 +10,7 @@ from typing import Any, cast
 import aiohttp
 
 from voicecore.console.proxies import proxy_for
+from voicecore.talk.no_answer import why_no_answer
 from voicecore.talk.session_client import ServerUnreachable, document_of
 
 _SECONDS = 5
@@ -77,8 +78,8 @@ async def _get(http: aiohttp.ClientSession, url: str) -> Probe:
         ) as response:
             return Probe(response.status, await document_of(response))
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-        reason = str(error) or f"no answer within {_SECONDS} s"
+        advice = "Is it running there? The project's own agent needs no --url:  voicecore talk"
+        reason, advice = why_no_answer(error, url, advice)
         raise ServerUnreachable(
-            f"Nothing answers at {url.rpartition('/')[0]}: {reason}.",
-            "Is it running there? The project's own agent needs no --url:  voicecore talk",
+            f"Nothing answers at {url.rpartition('/')[0]}: {reason}.", advice
         ) from error

@@ -9,9 +9,11 @@ from urllib.parse import urlsplit, urlunsplit
 import aiohttp
 
 from voicecore.aws.login import AwsLogin
+from voicecore.aws.runtime_sessions import address_in
 from voicecore.catalog.transports import TRANSPORTS
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.talk import optional_deps
+from voicecore.talk.agents.bearer import BearerRuntime
 from voicecore.talk.agents.identify import BareAgent, PipecatRunner, SessionServer, identify
 from voicecore.talk.agents.runner import Runner
 from voicecore.talk.agents.runtime import in_account, read_arn
@@ -48,6 +50,8 @@ class Speaking:
     protocol: str = ""
     """Protocol that the user named; empty to recognize it."""
     ice: IceOptions = field(default_factory=IceOptions)
+    token: str = field(default="", repr=False)
+    """Bearer token of the agent; empty without one."""
 
     @property
     def wire(self) -> NewWire | None:
@@ -61,8 +65,13 @@ async def by_url(url: str, speaking: Speaking) -> ReachedAgent | None:
     Raises ServerUnreachable, NotSpoken or UnknownProtocol.
     """
     if urlsplit(url).scheme in ("ws", "wss"):
-        return by_source(url, OpenSocket(url), speaking)
+        return by_source(url, OpenSocket(url, speaking.token), speaking)
     match await identify(speaking.http, url):
+        case SessionServer() | PipecatRunner() if speaking.token:
+            raise NotSpoken(
+                f"{url} takes no bearer token: no runtime answers there.",
+                "Omit --token-env, or name the runtime:  voicecore talk --arn ARN --token-env NAME",
+            )
         case SessionServer() if speaking.protocol:
             raise NotSpoken(
                 f"{url} answers as a session server: its agent's protocol is known.",
@@ -71,7 +80,7 @@ async def by_url(url: str, speaking: Speaking) -> ReachedAgent | None:
         case SessionServer():
             return None
         case BareAgent():
-            return by_source(url, OpenSocket(_socket_of(url)), speaking)
+            return by_source(url, OpenSocket(_socket_of(url), speaking.token), speaking)
         case PipecatRunner(listed):
             return ReachedAgent(url, _by_runner(url, listed, speaking))
 
@@ -79,11 +88,16 @@ async def by_url(url: str, speaking: Speaking) -> ReachedAgent | None:
 async def by_arn(
     arn: str, endpoint: str, speaking: Speaking, login: AwsLogin, again: str
 ) -> ReachedAgent:
-    """Return the agent of a runtime, whose URLs this machine signs. Raises BadArn, AwsRefused.
+    """Return the agent of a runtime: it takes a token, or URLs that this machine signs.
+
+    Raises BadArn or AwsRefused.
 
     `again` is the command to repeat after a refusal.
     """
     runtime = read_arn(arn)
+    if speaking.token:
+        address = address_in(runtime.region, runtime.text, runtime.endpoint or endpoint)
+        return by_source(runtime.text, BearerRuntime(address, speaking.token), speaking)
     return by_source(runtime.text, await in_account(runtime, endpoint, login, again), speaking)
 
 

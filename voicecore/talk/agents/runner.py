@@ -10,6 +10,7 @@ import aiohttp
 
 from voicecore.console.proxies import proxy_for
 from voicecore.talk.agents.source import OfferSource
+from voicecore.talk.no_answer import why_no_answer
 from voicecore.talk.session_client import (
     OfferRefused,
     ServerUnreachable,
@@ -40,7 +41,13 @@ class Runner(OfferSource):
         """Start a session. Raises ServerUnreachable or SessionRefused."""
         if not self._starts:
             return StartedSession("", "")
-        answer = await self._post("/start", {"transport": self._transport}, SessionRefused)
+        status, answer = await self._post("/start", {"transport": self._transport})
+        if status != 200:
+            raise SessionRefused(
+                f"The runner at {self._url} did not start a session ({status}): "
+                f"{detail_of(answer)}",
+                _ADVICE,
+            )
         try:
             found = session_in({"sessionId": "", **_without_null(answer)})
         except ValueError as error:
@@ -58,11 +65,13 @@ class Runner(OfferSource):
     async def offer(self, session: StartedSession, offer: Mapping[str, Any]) -> dict[str, Any]:
         """Return the bot's answer to a WebRTC offer. Raises ServerUnreachable or OfferRefused."""
         path = f"/sessions/{quote(session.id, safe='')}" if session.id else ""
-        return await self._post(f"{path}/api/offer", offer, None)
+        status, answer = await self._post(f"{path}/api/offer", offer)
+        if status != 200:
+            raise OfferRefused(status, answer)
+        return answer
 
-    async def _post(
-        self, path: str, body: object, refusal: type[SessionRefused] | None
-    ) -> dict[str, Any]:
+    async def _post(self, path: str, body: object) -> tuple[int, dict[str, Any]]:
+        """Return status and document of the answer. Raises ServerUnreachable."""
         url = self._url + path
         try:
             async with self._http.post(
@@ -71,21 +80,12 @@ class Runner(OfferSource):
                 timeout=aiohttp.ClientTimeout(total=_SECONDS),
                 proxy=proxy_for(url),
             ) as response:
-                answer = await document_of(response)
+                return response.status, await document_of(response)
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            reason = str(error) or type(error).__name__
+            reason, advice = why_no_answer(error, url, _ADVICE)
             raise ServerUnreachable(
-                f"The runner at {self._url} does not answer: {reason}.", _ADVICE
+                f"The runner at {self._url} does not answer: {reason}.", advice
             ) from error
-        if response.status == 200:
-            return answer
-        if refusal is None:
-            raise OfferRefused(response.status, answer)
-        raise refusal(
-            f"The runner at {self._url} did not start a session ({response.status}): "
-            f"{detail_of(answer)}",
-            _ADVICE,
-        )
 
 
 def _without_null(answer: Mapping[str, Any]) -> dict[str, Any]:

@@ -41,17 +41,19 @@ class OfferSource(SessionSource, Protocol):
 
 
 class OpenSocket(SessionSource):
-    """A WebSocket that everyone may open: its connection is the session."""
+    """A WebSocket at a URL: its connection is the session."""
 
     is_ours = is_aws = False
     advice = "Does the agent run? Its own log shows why it refuses the connection."
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, token: str = "") -> None:
+        """`token` opens it, if it is not open for everyone."""
         self._url = url
+        self._headers = {"Authorization": f"Bearer {token}"} if token else dict[str, str]()
 
     async def start(self) -> StartedSession:
         """Return the URL as a session."""
-        return StartedSession(str(uuid.uuid4()), "", self._url)
+        return StartedSession(str(uuid.uuid4()), "", self._url, headers=self._headers)
 
     async def resume(self, session: StartedSession) -> StartedSession:
         """Return the same."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from difflib import get_close_matches
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -108,7 +109,7 @@ def _decoded(path: Path) -> Iterator[pcm.Samples]:
                     raise NotAudio(path, "it holds no sound")
                 yield from _speech(av, sound)
     except FileNotFoundError:
-        raise NotAudio(path, "the file does not exist") from None
+        raise NotAudio(path, "the file does not exist", _name_near(path)) from None
     except av.FFmpegError:
         raise NotAudio(
             path,
@@ -117,7 +118,16 @@ def _decoded(path: Path) -> Iterator[pcm.Samples]:
             f"ffmpeg -i {path.name} spoken.wav",
         ) from None
     except OSError as error:
-        raise NotAudio(path, error.strerror or str(error)) from error
+        raise NotAudio(
+            path, error.strerror or str(error), "Name a file that you can read."
+        ) from error
+
+
+def _name_near(path: Path) -> str:
+    """Return a hint with the file that has the most similar name, if any is similar."""
+    names = [each.name for each in path.parent.glob("*")]
+    near = get_close_matches(path.name, names, n=1)
+    return f"Did you mean {path.parent / near[0]}?" if near else "Name a file that exists."
 
 
 def _speech(av: Any, sound: Any) -> Iterator[pcm.Samples]:

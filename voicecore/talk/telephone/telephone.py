@@ -26,7 +26,8 @@ from voicecore.console.errors import VoicecoreError
 from voicecore.console.proxies import proxy_for
 from voicecore.talk.audio.replay_buffer import SpeechBlock
 from voicecore.talk.channel import Channel, Connected, Deliver, HungUp, Note
-from voicecore.talk.session_client import ServerUnreachable, body_of
+from voicecore.talk.no_answer import why_no_answer
+from voicecore.talk.session_client import START_OWN, ServerUnreachable, body_of
 from voicecore.talk.telephone.g711 import PhoneLine
 from voicecore.talk.telephone.media_leg import MediaLeg
 from voicecore.talk.transports import pipecat_frames, rtvi
@@ -132,10 +133,9 @@ class Telephone(Channel):
                 return text
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             # ValueError of a host that no DNS has
-            reason = str(error) or f"no answer within {_ANSWER_SECONDS:.0f} s"
+            reason, advice = why_no_answer(error, self._reachable(request.address), START_OWN)
             raise ServerUnreachable(
-                f"The server at {self._url} does not answer the telephone: {reason}.",
-                "Start the project's own with `voicecore dev`, or omit --url.",
+                f"The server at {self._url} does not answer the telephone: {reason}.", advice
             ) from error
 
     def _not_accepted(self, reason: str) -> CallNotAccepted:
@@ -163,7 +163,7 @@ class Telephone(Channel):
         except aiohttp.WSServerHandshakeError as error:
             raise self._lost(f"its handshake was refused with HTTP {error.status}") from error
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            raise self._lost(str(error) or type(error).__name__) from error
+            raise self._lost(why_no_answer(error, self._reachable(url), "")[0]) from error
         if socket.close_code not in (aiohttp.WSCloseCode.OK, _NO_STATUS):
             raise self._lost(f"it was closed with code {socket.close_code}")
 

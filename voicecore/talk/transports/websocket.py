@@ -14,6 +14,7 @@ from voicecore.talk.agents.source import SessionSource
 from voicecore.talk.audio.replay_buffer import ReplayBuffer, SpeechBlock
 from voicecore.talk.channel import ChannelFactory, Deliver
 from voicecore.talk.first_done import first_done
+from voicecore.talk.no_answer import why_no_answer
 from voicecore.talk.session_client import ServerUnreachable, SessionClient, StartedSession
 from voicecore.talk.transports import pipecat_frames, rtvi
 from voicecore.talk.transports.connection import (
@@ -105,6 +106,7 @@ class WebSocketConnection(SessionConnection):
                 self._http.ws_connect(
                     # The signature covers the URL as it is written: decoding it would break it.
                     URL(session.ws_url, encoded=True),
+                    headers=session.headers,
                     proxy=proxy_for(session.ws_url),
                     heartbeat=20,  # notices a dead network, and resets AgentCore's idle timer
                     max_msg_size=MESSAGE_MAX,
@@ -131,7 +133,7 @@ class WebSocketConnection(SessionConnection):
             return ConnectionEnd(reason, refused=refused)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             # ValueError of a host that no DNS has
-            return ConnectionEnd(str(error) or type(error).__name__)
+            return ConnectionEnd(why_no_answer(error, session.ws_url, "")[0])
 
     async def _recognized(
         self, socket: aiohttp.ClientWebSocketResponse, first: list[aiohttp.WSMessage]

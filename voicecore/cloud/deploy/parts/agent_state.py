@@ -188,4 +188,4 @@ def plan_by_template(stack: Stack, current: CurrentAgent) -> StackPlan:
     """Return the plan by comparing templates, for a change set that AWS cannot compute yet."""
     if current.stack is None or not current.stack.updatable:
         return plan_creation(stack)
-    return compare_templates(stack, current.resources)
+    return compare_templates(stack, current.stack, current.template)

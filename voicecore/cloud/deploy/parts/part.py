@@ -130,7 +130,7 @@ def plan_stack(cloud: CloudFormation, stack: Stack, deployed: DeployedStack | No
         # A change set may need attributes of what is missing.
         template = cloud.template_of(deployed)
         restoration_of(deployed, template)  # refuses what cannot be restored
-        rest = compare_templates(stack, template.get("Resources", {}))
+        rest = compare_templates(stack, deployed, template)
         return plan_restoration(deployed.missing, rest)
     changes = None if cloud.is_current(stack, deployed) else cloud.changes(stack, deployed)
     return plan_update(changes) if changes else StackPlan(stack.name, ())

@@ -82,8 +82,7 @@ class DesiredServer:
 
 def desired_server(project: Project, deployment: Deployment) -> DesiredServer:
     """Return the desired state by server/.env. Raises BadEnvironment and CannotDeployServer."""
-    server = project.server / "internal" / "lambda_handler.py"
-    if not project.generated and not server.is_file():
+    if not project.has_own_server:
         raise CannotDeployServer(
             f"{project.name} has no session server that voicecore can deploy: only its own runs on "
             "AWS Lambda.",

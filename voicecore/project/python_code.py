@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-SDK_APP = "BedrockAgentCoreApp"
-FASTAPI = "fastapi.FastAPI"
+_SDK_APP = "BedrockAgentCoreApp"
+_FASTAPI = "fastapi.FastAPI"
+_STARLETTE = "starlette.applications.Starlette"
 
 _DEFAULT_PORTS = {"uvicorn.run": 8000, "sdk.run": 8080}
 _SDK_PATHS = dict(entrypoint="/invocations", websocket="/ws", ping="/ping")
 """Decorators of AWS's SDK, and the paths that their functions answer."""
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _BOTO3 = ("boto3", "aioboto3", "aiobotocore")
 
 
@@ -48,7 +50,9 @@ class Start:
     guarded: bool
     """True when only `python FILE` makes the call, and an import does not."""
     alone: bool
-    """True when nothing else is done before it."""
+    """True when nothing else is done beside it, imports excepted."""
+    app: str
+    """Variable of the app that it serves; empty if it is another module's, or made in a call."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,16 @@ class Module:
         """Dotted name from the user's folder."""
         return self.path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
+    @property
+    def served_app(self) -> str:
+        """Variable of the app that it serves, if it does nothing else when it runs; else empty.
+
+        Any ASGI server can then serve that app. Other code, such as one that loads keys, would not
+        run, and a start that an import makes would start the module's own server.
+        """
+        start = self.start
+        return start.app if start and start.guarded and start.alone else ""
+
     def route(self, path: str) -> AnsweredPath | None:
         """Return the route of this path; None if it has none."""
         return next((route for route in self.routes if route.path == path), None)
@@ -103,17 +117,21 @@ def read_module(path: str, source: str) -> Module | None:
     except (SyntaxError, ValueError, RecursionError):
         return None
     names = dict(_names(tree))
-    apps = tuple(_apps(tree, names))
+    made = dict(_made(tree, names))
+    apps = tuple(
+        App(name, line, _is_sdk(by)) for name, (by, line) in made.items() if by != _STARLETTE
+    )
+    module = path.removesuffix(".py").rpartition("/")[2]
     return Module(
         path=path,
         imports=frozenset(_imports(tree)),
         apps=apps,
         routes=tuple(_routes(tree, apps)),
-        start=_start(tree, names, apps),
+        start=_start(tree, names, {name: by for name, (by, _) in made.items()}, module),
         functions={
             node.name: Function(node.lineno, tuple(each.arg for each in node.args.args))
             for node in tree.body
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+            if isinstance(node, _FUNCTIONS)
         },
         keys=tuple(_keys(tree, names, path)),
         clients=frozenset(_clients(tree, names)),
@@ -158,7 +176,8 @@ def _full(node: ast.expr, names: dict[str, str]) -> str:
     return ""
 
 
-def _apps(tree: ast.Module, names: dict[str, str]) -> Iterator[App]:
+def _made(tree: ast.Module, names: dict[str, str]) -> Iterator[tuple[str, tuple[str, int]]]:
+    """Yield the variable of each app at module level, what makes it, and its line."""
     for node in tree.body:
         if isinstance(node, ast.Assign) and len(node.targets) == 1:
             target, value = node.targets[0], node.value
@@ -167,16 +186,19 @@ def _apps(tree: ast.Module, names: dict[str, str]) -> Iterator[App]:
         else:
             continue
         if isinstance(target, ast.Name) and isinstance(value, ast.Call):
-            made = _full(value.func, names)
-            sdk = made.endswith(f".{SDK_APP}") and made.startswith("bedrock_agentcore")
-            if sdk or made == FASTAPI:
-                yield App(target.id, node.lineno, sdk)
+            by = _full(value.func, names)
+            if _is_sdk(by) or by in (_FASTAPI, _STARLETTE):
+                yield target.id, (by, node.lineno)
+
+
+def _is_sdk(made_by: str) -> bool:
+    return made_by.endswith(f".{_SDK_APP}") and made_by.startswith("bedrock_agentcore")
 
 
 def _routes(tree: ast.Module, apps: tuple[App, ...]) -> Iterator[AnsweredPath]:
     sdk = {app.variable for app in apps if app.sdk}
     for node in ast.walk(tree):
-        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        if not isinstance(node, _FUNCTIONS):
             continue
         for decorator in node.decorator_list:
             call = decorator.func if isinstance(decorator, ast.Call) else decorator
@@ -204,39 +226,72 @@ def _answer(method: str, path: str, function: ast.AST) -> AnsweredPath:
     return AnsweredPath(method, path, status, stamped)
 
 
-def _start(tree: ast.Module, names: dict[str, str], apps: tuple[App, ...]) -> Start | None:
-    sdk = {f"{app.variable}.run" for app in apps if app.sdk}
+def _start(
+    tree: ast.Module, names: dict[str, str], made: dict[str, str], module: str
+) -> Start | None:
+    """Return the call that starts the server: the main guard's, if there are several."""
+    runs = {f"{name}.run": "sdk.run" for name, by in made.items() if _is_sdk(by)}
+    found: list[Start] = []
     for block, guarded in _blocks(tree):
-        for number, statement in enumerate(block):
-            for node in ast.walk(statement):
-                if not isinstance(node, ast.Call):
-                    continue
-                called = _full(node.func, names)
-                called = "sdk.run" if called in sdk else called
+        rest = [node for node in block if not isinstance(node, ast.Import | ast.ImportFrom)]
+        for node in (node for statement in rest for node in ast.walk(statement)):
+            if isinstance(node, ast.Call):
+                own = _full(node.func, names)
+                called = runs.get(own, own)
                 if called in _DEFAULT_PORTS:
-                    return _start_of(node, called, guarded, alone=number == 0)
-    return None
+                    app = own.partition(".")[0] if called == "sdk.run" else _argument(node, module)
+                    alone = len(rest) == 1 and _is_call(rest[0], node)
+                    app = app if app in made else ""
+                    found.append(_start_of(node, called, guarded, alone=alone, app=app))
+    return replace(found[0], alone=found[0].alone and len(found) == 1) if found else None
+
+
+def _is_call(statement: ast.stmt, call: ast.Call) -> bool:
+    return isinstance(statement, ast.Expr) and statement.value is call
+
+
+def _argument(call: ast.Call, module: str) -> str:
+    """Return the variable of this module that `uvicorn.run` is given: `app`, or "module:app"."""
+    match call.args[:1]:
+        case [ast.Name(id=name)]:
+            return name
+        case [ast.Constant(value=str(text))] if text.startswith(f"{module}:"):
+            return text.partition(":")[2]
+        case _:
+            return ""
 
 
 def _blocks(tree: ast.Module) -> Iterator[tuple[list[ast.stmt], bool]]:
-    """Yield the statements that `python FILE` runs: those of the main guard, and all others."""
+    """Yield the statements that run together, and whether an import leaves them out.
+
+    First those of the main guard, with the functions that it calls; then the module's; then those
+    of each other function.
+    """
+    functions = {node.name: node for node in tree.body if isinstance(node, _FUNCTIONS)}
     others: list[ast.stmt] = []
     for node in tree.body:
         test = ast.unparse(node.test) if isinstance(node, ast.If) else ""
         if isinstance(node, ast.If) and "__name__" in test and "__main__" in test:
-            yield node.body, True
-        elif not isinstance(node, ast.ClassDef):
+            called = [functions.pop(_called(each), None) for each in node.body]
+            parts = zip(node.body, called, strict=True)
+            yield [each for own, other in parts for each in (other.body if other else [own])], True
+        elif not isinstance(node, (ast.ClassDef, *_FUNCTIONS)):
             others.append(node)
-    calls = [node for node in others if not _defines(node)]
-    yield calls, False
-    yield [node for node in others if _defines(node)], True
+    yield others, False
+    for function in functions.values():
+        yield function.body, True
 
 
-def _defines(node: ast.stmt) -> bool:
-    return isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+def _called(statement: ast.stmt) -> str:
+    """Return the function that a statement such as `main()` calls."""
+    match statement:
+        case ast.Expr(value=ast.Call(func=ast.Name(id=name), args=[], keywords=[])):
+            return name
+        case _:
+            return ""
 
 
-def _start_of(call: ast.Call, called: str, guarded: bool, alone: bool) -> Start:
+def _start_of(call: ast.Call, called: str, guarded: bool, alone: bool, app: str) -> Start:
     given = {each.arg: each.value for each in call.keywords}
     port, host = given.get("port"), given.get("host")
     number = port.value if isinstance(port, ast.Constant) else 0
@@ -246,6 +301,7 @@ def _start_of(call: ast.Call, called: str, guarded: bool, alone: bool) -> Start:
         host="127.0.0.1" if host is None else str(address),
         guarded=guarded,
         alone=alone,
+        app=app,
     )
 
 
