@@ -51,8 +51,8 @@ def test_vpc_is_priced_created_and_deleted(aws: Aws, vpc: Deployer) -> None:
     before = aws.inventory()
     deployed = vpc.deploy()
     assert deployed.code == ExitCode.OK, deployed.stderr
-    assert "NAT gateway          +32.85 $/month" in deployed.stderr
-    assert "Idle: +36.50 $ per month" in deployed.stderr
+    assert "NAT gateway          +$32.85 a month" in deployed.stderr
+    assert "Idle: +$36.50 per month" in deployed.stderr
     destroyed = vpc.destroy(network=True)
     assert destroyed.code == ExitCode.OK, destroyed.stderr
     assert "AgentCore keeps" not in destroyed.stderr

@@ -35,7 +35,7 @@ def test_network_without_the_internet(
     before = aws.inventory()
     use_exported_policies(monkeypatch, aws, closed)
     shown = closed.deploy(yes=False, dry_run=True)
-    assert "+ 5 VPC endpoints" in shown.stderr and "+73.00 $/month" in shown.stderr
+    assert "+ 5 VPC endpoints" in shown.stderr and "+$73.00 a month" in shown.stderr
     assert "NAT gateway" not in shown.stderr
     deployed = closed.deploy()
     assert deployed.code == ExitCode.OK, deployed.stderr

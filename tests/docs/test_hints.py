@@ -39,11 +39,11 @@ _PROSE = {
 """Words that follow the name `voicecore` at the begin of a sentence."""
 _FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]*[a-z](?![\w…-])")
 _OTHER_PROGRAM = re.compile(
-    r"\b(apt|aws|brew|curl|docker|mount|pip|pulseaudio|sudo|systemctl|unshare|uv|uvicorn|uvx)\b"
+    r"\b(apt|aws|brew|curl|docker|mount|pip|pulseaudio|sudo|systemctl|unshare|uv|uvicorn|uvx|wsl)\b"
 )
 _NOT_OURS = {
     "--ctstate", "--dport", "--sport", "--to", "--hash", "--help", "--map-root-user", "--mount",
-    "--no-build", "--python-platform", "--user",
+    "--no-build", "--python-platform", "--target", "--user",
 }  # fmt: skip
 """Flags of other programs in texts that do not name them: of iptables, uv, curl, Dockerfiles."""
 

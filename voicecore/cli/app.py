@@ -43,6 +43,9 @@ from voicecore.options.upgrade_base import UpgradeBaseOptions
 if TYPE_CHECKING:
     from voicecore.console.context import Context
 
+_NOT_ON_WINDOWS = ("fcntl", "grp", "pwd", "resource", "termios")
+"""Modules of Python that Windows lacks, and some commands need."""
+
 # rich_markup_mode=None: rich's help costs more than all the rest of `--help` together.
 app = typer.Typer(
     name="voicecore",
@@ -112,7 +115,7 @@ def _repeat_ctrl_c(discarded: sys.UnraisableHookArgs) -> None:
 def _exit(context: Context, run: Callable[[], ExitCode], as_json: bool) -> None:
     """Run a command and exit with its code; show an error that a user can act on."""
     try:
-        code = _explaining_full_disk(run)
+        code = _explaining_windows(lambda: _explaining_full_disk(run))
     except VoicecoreError as error:
         if as_json:
             context.output.event(_error_document(error))
@@ -164,6 +167,19 @@ def _explaining_full_disk(run: Callable[[], ExitCode]) -> ExitCode:
         raise VoicecoreError(
             f"A disk is full{file}: {error.strerror}.",
             "Free space (df -h shows which disk is full), then run the same command again.",
+        ) from error
+
+
+def _explaining_windows(run: Callable[[], ExitCode]) -> ExitCode:
+    try:
+        return run()
+    except ModuleNotFoundError as error:
+        if error.name not in _NOT_ON_WINDOWS:
+            raise
+        raise VoicecoreError(
+            "This command runs on Linux and macOS only.",
+            "On Windows, run voicecore in WSL2:  wsl --install",
+            ExitCode.MISSING_TOOL,
         ) from error
 
 

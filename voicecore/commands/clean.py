@@ -30,7 +30,7 @@ class NotDeleted(VoicecoreError):
 
 
 @dataclass(frozen=True)
-class Leftover:
+class DeletableFolder:
     """A folder that can be deleted."""
 
     path: Path
@@ -60,7 +60,7 @@ def run(context: Context, options: CleanOptions) -> ExitCode:
     return ExitCode.OK
 
 
-def _leftovers(project: Project | None, env: Mapping[str, str]) -> Iterator[Leftover]:
+def _leftovers(project: Project | None, env: Mapping[str, str]) -> Iterator[DeletableFolder]:
     folders = {cache_folder(env): "cached images and layers"}
     if project:
         programs = filter(None, (project.agent_program, project.server_program))
@@ -68,7 +68,7 @@ def _leftovers(project: Project | None, env: Mapping[str, str]) -> Iterator[Left
         folders = {**packages, log_folder(project.local): "logs of `voicecore dev`"} | folders
     for path, title in folders.items():
         if path.is_dir() and not path.is_symlink():
-            yield Leftover(path, title, _size(path))
+            yield DeletableFolder(path, title, _size(path))
 
 
 def _size(folder: Path) -> int:
@@ -81,7 +81,7 @@ def _size(folder: Path) -> int:
     return sum(sizes.values())
 
 
-def _table(found: list[Leftover], cwd: Path) -> Iterator[Line]:
+def _table(found: list[DeletableFolder], cwd: Path) -> Iterator[Line]:
     if not found:
         yield [Span("There is nothing to delete.")]
         return
@@ -91,7 +91,7 @@ def _table(found: list[Leftover], cwd: Path) -> Iterator[Line]:
     yield [Span(f"{megabytes(sum(each.bytes for each in found)):>10}  in total", "bold")]
 
 
-def _delete(found: list[Leftover], project: Project | None) -> None:
+def _delete(found: list[DeletableFolder], project: Project | None) -> None:
     with ExitStack() as stack:
         if project and not stack.enter_context(project_lock(project.local)):
             raise InUse(

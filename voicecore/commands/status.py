@@ -23,7 +23,7 @@ from voicecore.cloud.resources.deployed_stack import DeployedStack
 from voicecore.console.command_line import typed
 from voicecore.console.context import Context
 from voicecore.console.errors import ExitCode, VoicecoreError
-from voicecore.console.output import Line, Span, megabytes
+from voicecore.console.output import Line, Span, dollars, megabytes
 from voicecore.local.processes.dev_state import read_state
 from voicecore.options.status import StatusOptions
 from voicecore.project import aws_names
@@ -178,7 +178,7 @@ def _rows(found: StageStatus, now: datetime, phones: Sequence[str]) -> Iterator[
         times = f"{_when(each.first)} to {_when(each.last)}"
         yield "session", [Span(each.session), Span(f"  {times}", "dim")]
     if found.cost.items:
-        total = f"{found.cost.dollars:.2f} $ in {now:%B}"
+        total = f"{dollars(found.cost.dollars)} in {now:%B}"
         yield "cost", [Span(total), Span(f"  {_cost_items(found)}", "dim")]
     for deleted in found.deleted:
         yield "deleted", [Span(deleted, "yellow")]
@@ -256,7 +256,7 @@ def _server_rows(server: ServerStatus) -> Iterator[Row]:
     yield "server", [state, Span(f"  {server.url}"), Span(image, "dim")]
     if tasks := server.tasks:
         yield "", [Span(str(tasks)), Span(f"  {tasks.rollout}".rstrip(), "dim")]
-        idle = f"  {server.month:.2f} $ per month without calls"
+        idle = f"  {dollars(server.month)} per month without calls"
         yield "", [Span(f"about {tasks.open_calls}"), Span(idle, "dim")]
     if tasks and server.stack.status == "UPDATE_IN_PROGRESS":
         yield "", [Span("an update is in progress; old tasks keep their calls", "yellow")]
@@ -309,7 +309,7 @@ def project_lines(found: Sequence[TaggedResources]) -> Iterator[Line]:
             Span(f"{each.project} · {each.stage}", "bold"),
             Span(f"  id {each.id or 'none'}" if shared else ""),
             Span(f"  {each.region}"),
-            Span(f"  {each.month:.2f} $ per month", "yellow" if each.month >= 1 else ""),
+            Span(f"  {dollars(each.month)} per month", "yellow" if each.month >= 1 else ""),
             Span(f"  {tags}" if tags else ""),
             Span(f"  {kinds}", "dim"),
         ]

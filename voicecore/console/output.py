@@ -40,6 +40,10 @@ _UNSAFE = re.compile(
 )
 """C0 and C1 controls (ECMA-48) but tab and newline, line and paragraph separators, and what
 reorders a line (Bidi_Control of UAX 9)."""
+_KEPT = re.compile(
+    r"\S{31}|(?:^|  )\s*(?:aws|cp|docker|export|kill|pip|pipx|sudo|uv|uvx|voicecore) "
+)
+"""Lines that are never broken between words: commands, and long paths and URLs."""
 _SURROGATES = re.compile(r"[\ud800-\udfff]")
 
 
@@ -117,7 +121,7 @@ class Output:
 
     def say(self, text: str = "", style: str = "") -> None:
         """Show a message."""
-        self.console.print(clean(text), style=style or None, markup=False)
+        self.lines([Span(row, style)] for row in text.split("\n"))
 
     def note(self, text: str) -> None:
         """Show a message of less importance."""
@@ -130,7 +134,9 @@ class Output:
     def lines(self, lines: Iterable[Line]) -> None:
         """Show styled lines."""
         for line in lines:
-            self.console.print(_text_of(line))
+            text = _text_of(line, cropped=False)
+            prose = self.console.is_terminal and not _KEPT.search(text.plain)
+            self.console.print(text, soft_wrap=not prose)
 
     def error(self, error: VoicecoreError) -> None:
         """Show what failed and what to type next."""
@@ -221,7 +227,8 @@ class Output:
 
         def picture() -> Text:
             size = self.console.size
-            return Text("\n").join(_text_of(line) for line in render(size.width, size.height))
+            lines = (_text_of(line) for line in render(size.width, size.height))
+            return Text("\n", no_wrap=True, overflow="ellipsis").join(lines)
 
         with Live(
             console=self.console,
@@ -239,12 +246,45 @@ def _text_of(line: Line, cropped: bool = True) -> Text:
     spans = ((clean(span.text), span.style) for span in line)
     if not cropped:
         return Text.assemble(*spans)
-    return Text.assemble(*spans, overflow="crop", no_wrap=True)
+    return Text.assemble(*spans, overflow="ellipsis", no_wrap=True)
 
 
 def megabytes(size: float) -> str:
     """Return a number of bytes in MB, or kB below one megabyte (powers of 10, as registries do)."""
     return f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.1f} kB"
+
+
+def dollars(amount: float, signed: bool = False, digits: int = 2) -> str:
+    """Return an amount of money, such as $36.50, with its sign also if it is not negative."""
+    sign = "-" if amount < 0 else "+" if signed else ""
+    return f"{sign}${abs(amount):,.{digits}f}"
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """Return text in rows of at most `width` columns, as wide characters need them.
+
+    Breaks are between words and where the text has one; only a longer word is broken inside.
+    """
+    import wcwidth
+
+    rows = (wcwidth.wrap(row, width, break_on_hyphens=False) for row in clean(text).splitlines())
+    return [row for part in rows for row in part]
+
+
+def columns(text: str) -> int:
+    """Return the columns that text takes in a terminal: two for each wide character."""
+    import wcwidth
+
+    return wcwidth.width(clean(text))
+
+
+def cropped(text: str, width: int) -> str:
+    """Return text of at most `width` columns; what is longer ends with an ellipsis."""
+    import wcwidth
+
+    if columns(text) <= width:
+        return text
+    return f"{wcwidth.clip(clean(text), 0, width - 1)}…" if width > 0 else ""
 
 
 def _state(step: Progress, seconds: float) -> str:

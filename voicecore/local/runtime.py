@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from textwrap import wrap
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -18,6 +17,7 @@ from aiohttp import web
 
 from voicecore.catalog import regions
 from voicecore.catalog.platforms import V1, V2
+from voicecore.console.output import wrapped
 from voicecore.local.gateway.app import Gateway, GatewayConfig
 from voicecore.local.gateway.request import check_allowlist
 from voicecore.local.gateway.sigv4 import LocalCredentials, make_credentials
@@ -213,7 +213,7 @@ class LocalRuntime:
     def _tell(self, event: RuntimeEvent) -> None:
         """Emit an event of the gateway, and keep it among the lines that the live screen shows."""
         sign = "✗" if event.kind == "refused" else "!"
-        for line in wrap(f"{sign} {event.text} {event.hint or ''}", _LINE_WIDTH):
+        for line in wrapped(f"{sign} {event.text} {event.hint or ''}", _LINE_WIDTH):
             self._lines.append(LogLine(event.session_id, line))
         self._emit(event)
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from textwrap import wrap
 
-from voicecore.console.output import Line, Span
+from voicecore.console.output import Line, Span, cropped, wrapped
 from voicecore.contract.agent_log import display_line, is_routine, parse_event
 from voicecore.local.sessions.events import (
     LogLine,
@@ -30,7 +29,7 @@ def screen(
 ) -> list[Line]:
     """Return the screen, in at most `height` lines of at most `width` characters.
 
-    The page's URL is never cut, even if it is longer: a part of it would be useless.
+    The page's URL is never cut, but continues on the next line: a part of it would be useless.
     """
     rows = max(1, (height - _FIXED_LINES) // 2)
     sessions = [_session(session, width) for session in status.sessions[-rows:]]
@@ -38,8 +37,8 @@ def screen(
     head: list[Line] = [
         [Span("AgentCore Runtime ", "bold"), Span(status.url), *_scale(status)],
         [Span("session server    ", "bold"), Span(server or "none")],
-        *_page(page),
-        *([Span(f"  {part}")] for note in notes for part in wrap(note, width - 2)),
+        *_page(page, width),
+        *([Span(f"  {part}")] for note in notes for part in wrapped(note, width - 2)),
         *_spare(status.spare, width),
         [],
         [Span(f"Sessions  {len(status.sessions)}", "bold"), *_more(hidden)],
@@ -89,24 +88,27 @@ def _spare(spare: SpareStatus, width: int) -> list[Line]:
     title = Span("agent             ", "bold")
     match spare.state:
         case "ready":
-            parts = wrap(spare.warning or "", width - 2)
+            parts = wrapped(spare.warning or "", width - 2)
             return [
                 [title, Span("warm", "green"), Span(f", version {spare.version}")],
                 *([Span(f"  {part}", "yellow")] for part in parts),
             ]
         case "failed":
             texts = [(spare.problem or "", "red"), (spare.hint or "", "")]
-            wrapped = [(part, style) for text, style in texts for part in wrap(text, width - 2)]
+            rows = [(row, style) for text, style in texts for row in wrapped(text, width - 2)]
             return [
                 [title, Span("failed to start", "red"), Span("; save a file to retry", "dim")],
-                *([Span(f"  {part}", style)] for part, style in wrapped),
+                *([Span(f"  {row}", style)] for row, style in rows),
             ]
         case _:
             return [[title, Span("starting", "cyan"), Span(f", version {spare.version}")]]
 
 
-def _page(page: str | None) -> list[Line]:
-    return [[Span("talk in the browser", "bold")], [Span(f"  {page}")]] if page else []
+def _page(page: str | None, width: int) -> list[Line]:
+    if not page:
+        return []
+    indented = [f"  {page}"] if len(page) + 2 <= width else wrapped(page, width)
+    return [[Span("talk in the browser", "bold")], *([Span(row)] for row in indented)]
 
 
 def _session(session: SessionStatus, width: int) -> Line:
@@ -118,7 +120,7 @@ def _session(session: SessionStatus, width: int) -> Line:
     ]
     used = sum(len(span.text) for span in row)
     if session.advice and width - used > 4:
-        row.append(Span(f"  {session.advice}"[: width - used], "yellow"))
+        row.append(Span(cropped(f"  {session.advice}", width - used), "yellow"))
     return row
 
 

@@ -9,7 +9,7 @@ from voicecore.options import Json
 
 @dataclass(frozen=True, eq=False, repr=False)
 class DocsOptions:
-    """Print the documentation as Markdown: a page, or the list of all pages.
+    """Print a page of the documentation, or the list of all.
 
     \b
     Examples:

@@ -122,16 +122,16 @@ def plan() -> DeployPlan:
 
 def test_plan_is_shown_as_a_table_with_its_cost() -> None:
     text = text_of(lines(plan()))
-    assert "  + NAT gateway          +32.85 $/month\n" in text
-    assert "  + 2 TURN channels       +0.06 $/month\n" in text
-    assert "Idle: +36.96 $ per month.\nPer minute of a call: about 0.008 $" in text
+    assert "  + NAT gateway          +$32.85 a month\n" in text
+    assert "  + 2 TURN channels       +$0.06 a month\n" in text
+    assert "Idle: +$36.96 per month.\nPer minute of a call: about $0.008" in text
     assert "plus Deepgram's charges." in text
 
 
 def test_costs_below_four_digits_count_in_the_sum_only() -> None:
     minute = (CostItem("models", 0.002), CostItem("requests", 0.00004), CostItem("free", 0.0))
     text = text_of(lines(DeployPlan((), minute)))
-    assert "about 0.002 $ (models 0.0020)." in text
+    assert "about $0.002 (models 0.0020)." in text
 
 
 def test_plan_is_a_json_document() -> None:

@@ -106,5 +106,5 @@ def test_preflight_tells_whether_the_concurrency_is_free(
 def test_plan_tells_what_a_flood_costs() -> None:
     plan = DeployPlan((plan_creation(make_lambda_stack(deployment())),), (), 50)
     text = "\n".join("".join(span.text for span in line) for line in lines(plan))
-    assert "at most 50 requests at once, so a flood costs at most 4.15 $ per hour" in text
+    assert "at most 50 requests at once, so a flood costs at most $4.15 per hour" in text
     assert "session table" in text and plan.json["requests_at_once"] == 50

@@ -144,7 +144,7 @@ def test_server_on_ecs_is_shown_with_tasks_calls_and_cost() -> None:
     for words in (
         "Active  https://x/",
         "2 of 2 tasks running, 1 draining, 2 healthy  IN_PROGRESS",
-        "about 12 calls are open  82.60 $ per month without calls",
+        "about 12 calls are open  $82.60 per month without calls",
         "old tasks keep their calls",
     ):
         assert words in text, text

@@ -15,7 +15,7 @@ from voicecore.cloud.resources.kept import keeping
 from voicecore.cloud.stacks.agent_stack import RUNTIME, SECRET
 from voicecore.cloud.stacks.network_stack import S3_ENDPOINT
 from voicecore.cloud.stacks.stack import Json, Stack
-from voicecore.console.output import Line, Span
+from voicecore.console.output import Line, Span, dollars
 
 
 class Action(StrEnum):
@@ -183,13 +183,13 @@ def lines(plan: DeployPlan) -> Iterator[Line]:
                 "callers reach the version of before."
             )
         ]
-    yield [Span(f"Idle: {plan.month:+.2f} $ per month.")]
+    yield [Span(f"Idle: {dollars(plan.month, signed=True)} per month.")]
     yield [Span(f"Per minute of a call: {_per_minute(plan)}")]
     if plan.requests_at_once:
         yield [
             Span(
                 f"Session server: at most {plan.requests_at_once} requests at once, so a flood "
-                f"costs at most {prices.flood_hour(plan.requests_at_once):.2f} $ per hour."
+                f"costs at most {dollars(prices.flood_hour(plan.requests_at_once))} per hour."
             )
         ]
     yield [
@@ -205,7 +205,7 @@ def table(stacks: Sequence[StackPlan]) -> Iterator[Line]:
             yield [Span(stack.stack, "bold")]
         for row in stack.rows:
             sign, style = _SIGNS[row.action]
-            price = f"{row.month:+9.2f} $/month" if row.month else ""
+            price = f"{dollars(row.month, signed=True):>10} a month" if row.month else ""
             title = f"{_title(row):<{width}}" if price else _title(row)
             yield [Span(f"  {sign} {title}", style), Span(f"  {price}" if price else "")]
 
@@ -216,7 +216,7 @@ def _per_minute(plan: DeployPlan) -> str:
     shares = ", ".join(f"{item.what} {item.dollars:.4f}" for item in known)
     others = " and ".join(f"{item.what}'s" for item in plan.minute if item.dollars is None)
     rest = f", plus {others} charges" if others else ""
-    return f"about {_sum(plan.minute):.3f} $ ({shares}){rest}."
+    return f"about {dollars(_sum(plan.minute), digits=3)} ({shares}){rest}."
 
 
 def _sum(items: Sequence[CostItem]) -> float:

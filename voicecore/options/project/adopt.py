@@ -17,10 +17,10 @@ def file_names() -> list[str]:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class AdoptOptions:
-    """Take over an agent that you have: report on its folder, then write voicecore.toml.
+    """Take over an agent that you have.
 
-    None of your files is changed, and no code of yours is run. What the agent lacks is written only
-    if you ask for it.
+    Reports on its folder, then writes voicecore.toml. None of your files is changed, and no code of
+    yours is run. What the agent lacks is written only if you ask for it.
 
     \b
     Examples:

@@ -15,7 +15,7 @@ def _parts() -> list[str]:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class EjectOptions:
-    """Write the source of the browser page to client/, to change the page.
+    """Write the source of the browser page to client/.
 
     A project has the built page only, in server/internal/page/. Existing files are never
     overwritten.

@@ -10,7 +10,7 @@ from voicecore.options import Json, ProjectFolder, SkipConfirmation
 
 @dataclass(frozen=True, eq=False, repr=False)
 class UpdateOptions:
-    """Bring the project's generated files up to date with this voicecore.
+    """Bring the generated files of the project up to date.
 
     Shows every change before it is made, and keeps your own edits. Lines that both you and the new
     templates changed get conflict markers, as from git, and the exit code is 1. All files are

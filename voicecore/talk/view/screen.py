@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from voicecore.console.output import Line, Span
+from voicecore.console.output import Line, Span, columns, cropped, wrapped
 from voicecore.contract.latency_stages import in_seconds
 from voicecore.talk.view.latency import MeasuredTurn, TurnTotals, totals_of
 from voicecore.talk.view.transcript import Utterance
@@ -69,11 +68,11 @@ def utterance(said: Utterance, turns: Sequence[MeasuredTurn], width: int) -> lis
     text = f"{said.text} (interrupted)".lstrip() if said.interrupted else said.text
     name = "·" if said.speaker == "note" else said.speaker
     style = "dim" if said.speaker == "note" else ""
-    rows = textwrap.wrap(text, max(20, width - _INDENT)) or [""]
+    rows = wrapped(text, max(20, width - _INDENT)) or [""]
     lines: list[Line] = [[Span(f"{name:<{_INDENT}}", _STYLES[said.speaker]), Span(rows[0], style)]]
     lines += [[Span(" " * _INDENT), Span(row, style)] for row in rows[1:]]
     if said.turn is not None and said.turn <= len(turns):
-        figures = textwrap.wrap(timing(turns[said.turn - 1]), max(20, width - _INDENT))
+        figures = wrapped(timing(turns[said.turn - 1]), max(20, width - _INDENT))
         lines += [[Span(" " * _INDENT), Span(row, "dim")] for row in figures]
     return lines
 
@@ -112,13 +111,9 @@ def clock(seconds: float) -> str:
 
 def _spread(left: Sequence[Span], right: Sequence[Span], width: int) -> Line:
     """Return one line with both at their edges; the left part is cut if it does not fit."""
-    room = max(0, width - sum(len(span.text) for span in right) - 2)
+    room = max(0, width - sum(columns(span.text) for span in right) - 2)
     kept: list[Span] = []
     for span in left:
-        kept.append(Span(_cropped(span.text, room), span.style))
-        room -= len(kept[-1].text)
+        kept.append(Span(cropped(span.text, room), span.style))
+        room -= columns(kept[-1].text)
     return [*kept, Span(" " * (room + 2)), *right]
-
-
-def _cropped(text: str, room: int) -> str:
-    return text if len(text) <= room else text[: max(0, room - 1)] + "…"[:room]

@@ -100,6 +100,13 @@ def _tell_result(text: str) -> str:
         return text
     if isinstance(result, dict) and result.keys() >= {"day", "hours"}:
         return f"On {result['day']} we are open from {result['hours']}."
+    if isinstance(result, str):
+        # Pipecat's own words for a tool that raised an exception.
+        failed = result.startswith("The function `") and "failed" in result
+        return "Sorry, I could not find that out." if failed else result
+    if isinstance(result, dict):
+        facts = ", ".join(f"the {key} is {value}" for key, value in result.items())
+        return f"{facts[:1].upper()}{facts[1:]}."
     return f"The answer is {result}."
 
 

@@ -59,10 +59,22 @@ def test_says_that_it_is_rule_based() -> None:
     assert answer("Banana!") == "I heard: Banana. My few rules have no answer to that."
 
 
-def test_speaks_the_result_of_a_tool() -> None:
-    found = '{"day": "Sunday", "hours": "noon to 4 PM"}'
-    said = respond([{"role": "tool", "content": found, "tool_call_id": "1"}], NOW)
-    assert said == "On Sunday we are open from noon to 4 PM."
+@pytest.mark.parametrize(
+    ("result", "said"),
+    [
+        ('{"day": "Sunday", "hours": "noon to 4 PM"}', "On Sunday we are open from noon to 4 PM."),
+        ('{"status": "shipped", "day": 2}', "The status is shipped, the day is 2."),
+        ('"Your parcel is here."', "Your parcel is here."),
+        ("84", "The answer is 84."),
+        (
+            '"The function `opening_hours` failed and returned no result."',
+            "Sorry, I could not find that out.",
+        ),
+    ],
+)
+def test_speaks_the_result_of_a_tool(result: str, said: str) -> None:
+    messages: list[LLMContextMessage] = [{"role": "tool", "content": result, "tool_call_id": "1"}]
+    assert respond(messages, NOW) == said
 
 
 def test_result_of_a_tool_that_survived_an_interruption_is_told() -> None:
