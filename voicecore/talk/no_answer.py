@@ -16,8 +16,10 @@ def why_no_answer(error: Exception, url: str, advice: str) -> tuple[str, str]:
 
     `advice` is for a server that is itself at fault.
     """
-    host = urlsplit(url).hostname or ""
-    proxy = proxy_for(url)
+    try:
+        host, proxy = urlsplit(url).hostname or "", proxy_for(url)
+    except ValueError as malformed:
+        return str(malformed), "Correct it:  voicecore talk --url http://HOST:PORT"
     through = proxy_advice(os.environ, host)
     # Without the login that it may have.
     named = (proxy or "").rpartition("@")[2].rpartition("//")[2]
