@@ -16,7 +16,10 @@ def why_no_answer(error: Exception, url: str, advice: str) -> tuple[str, str]:
 
     `advice` is for a server that is itself at fault.
     """
-    host = urlsplit(url).hostname or ""
+    try:
+        host = urlsplit(url).hostname or ""
+    except ValueError:
+        return "its URL is not valid", advice
     proxy = proxy_for(url)
     through = proxy_advice(os.environ, host)
     # Without the login that it may have.
