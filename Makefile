@@ -42,11 +42,16 @@ demo: .venv/.talk  ## Create an agent that needs no account, and hold a spoken c
 test: .venv/.test lab  ## Run all tests, or those in ARGS.
 	@python -m pytest $(IN_PARALLEL) $(ARGS)
 
+# What is left open or never awaited, and what fails where no test can catch it.
+STRICT := -W error::ResourceWarning -W error:coroutine:RuntimeWarning \
+	-W error::pytest.PytestUnraisableExceptionWarning \
+	-W error::pytest.PytestUnhandledThreadExceptionWarning
+
 unit: .venv/.test  ## Run the fast tests, in less than a minute.
 	@# Without the other plugins, each process starts 2 s sooner. With worksteal, it begins with a
 	@# quarter of the files, and imports less.
 	@PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 python -m pytest -p xdist --numprocesses 4 --dist worksteal \
-		--quiet -W error::ResourceWarning -m 'not slow' tests/unit tests/golden tests/cli $(ARGS)
+		--quiet $(STRICT) -m 'not slow' tests/unit tests/golden tests/cli $(ARGS)
 
 coverage: .venv/.test  ## Name the lines that no fast test executes; with ARGS=tests, no test at all.
 	@rm -rf .coverage && mkdir .coverage
