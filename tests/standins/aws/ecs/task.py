@@ -52,7 +52,7 @@ class _Health:
         return cls(
             command,
             interval=float(given.get("interval", 30)),
-            timeout=_PATIENCE * float(given.get("timeout", 5)),
+            timeout=float(given.get("timeout", 5)),
             retries=int(given.get("retries", 3)),
             start=_PATIENCE * float(given.get("startPeriod", 0)),
         )

@@ -28,7 +28,6 @@ from tests.standins.models.certificates import make_certificates
 
 LOAD_BALANCER_HOST = "127.0.0.2"
 """Source address of load balancers."""
-_PATIENCE = 4  # the machine of the tests, where targets are processes, may have much else to do
 _CHECK_SECONDS = 0.1  # real seconds between health checks when durations are zero
 _POLL_SECONDS = 0.02
 _CLOSE_SECONDS = 10.0
@@ -210,8 +209,7 @@ class Traffic:
 
     async def _check(self, group: Any, target: Target) -> str:
         """Return ELB's reason for an unhealthy target; empty if it is healthy."""
-        seconds = _PATIENCE * float(group.health_check_timeout_seconds)
-        timeout = aiohttp.ClientTimeout(total=seconds)
+        timeout = aiohttp.ClientTimeout(total=float(group.health_check_timeout_seconds))
         url = URL(f"http://{target.address}{group.health_check_path or '/'}", encoded=True)
         try:
             async with self._http.get(url, timeout=timeout) as answer:
