@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import os
-
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.unit.talk.test_turn_tracker import BLOCK, CLEAR, HEARD, UNHEARD, N
 from voicecore.talk.channel import Connected, Delivery, Disconnected
-from voicecore.talk.transports import pipecat_frames, rtvi
+from voicecore.talk.transports import rtvi
 from voicecore.talk.turn_tracker import ANSWER_SECONDS, Answer, TurnTracker
 
-N = 1_500 if os.environ.get("CI") else 750
-BLOCK = 0.02
-CLEAR = pipecat_frames.Interruption()
-HEARD = rtvi.Sound("heard", "heard 1.0 s of speech")
-UNHEARD = rtvi.Sound("not_recognized", "No words were in it.")
 ANYTHING: st.SearchStrategy[Delivery | str] = st.sampled_from(
     [
         *("phrase", "word", "click", "sound", "line", "key", "connected", "cut"),
@@ -55,7 +49,7 @@ def happen(tracker: TurnTracker, what: Delivery | str, at: float) -> float:
 PAUSES = st.sampled_from([0.0, 0.02, 0.1, 0.4, 1.0, 5.0])
 
 
-@settings(max_examples=N, deadline=None)
+@settings(max_examples=5 * N, deadline=None)
 @given(st.booleans(), st.lists(st.tuples(PAUSES, ANYTHING), max_size=30))
 def test_any_order_of_events_has_an_end_and_possible_figures(
     reports: bool, events: list[tuple[float, Delivery | str]]
