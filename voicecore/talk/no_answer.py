@@ -19,7 +19,7 @@ def why_no_answer(error: Exception, url: str, advice: str) -> tuple[str, str]:
     try:
         host, proxy = urlsplit(url).hostname or "", proxy_for(url)
     except ValueError as malformed:
-        return str(malformed), "Correct it:  voicecore talk --url http://HOST:PORT"
+        return str(malformed), advice
     through = proxy_advice(os.environ, host)
     # Without the login that it may have.
     named = (proxy or "").rpartition("@")[2].rpartition("//")[2]
