@@ -98,7 +98,7 @@ def _repeat_ctrl_c(discarded: sys.UnraisableHookArgs) -> None:
     main_thread = threading.main_thread().ident or 0
 
     def interrupt() -> None:
-        # Later: what this function raises is discarded, too.
+        # Not while the hook runs: Python discards what is raised in it, too.
         while any(
             frame.f_code is _repeat_ctrl_c.__code__
             for frame, _ in walk_stack(sys._current_frames()[main_thread])  # pyright: ignore[reportPrivateUsage]
