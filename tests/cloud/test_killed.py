@@ -14,6 +14,8 @@ from tests.cloud.test_deploy import edit
 from tests.standins.aws import NONE, Aws
 from voicecore.console.errors import ExitCode
 
+HOUR = 3600.0  # seconds
+
 # The action, and the number of its call.
 FIRST = [
     ("cloudformation:CreateStack", 3),
@@ -92,6 +94,10 @@ def test_runtime_in_the_making_is_waited_for(aws: Aws, deployer: Deployer, then:
     assert deployer.deploy().code == ExitCode.OK
     edit(deployer)
     assert kill_deploy(aws, deployer, 1, action="bedrock-agentcore:UpdateAgentRuntime")
+    # The next command finds it unfinished, however long its own start takes.
+    aws.clock.advance(-HOUR)
+    get = "bedrock-agentcore:GetAgentRuntime"
+    aws.faults.after_calls(1, lambda: aws.clock.advance(HOUR), lose=False, of=get)
     edit(deployer)
     done = deployer.deploy() if then == "deploy" else deployer.destroy()
     assert done.code == ExitCode.OK, done.stderr

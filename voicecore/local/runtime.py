@@ -160,10 +160,11 @@ class LocalRuntime:
             stack.push_async_callback(self._pool.close, grace=1.0)
             await self._listen(stack, self._http)
             stack.push_async_callback(self._sessions.close)
-            self._pool.refill()
             if self._watched is not None:
                 watching = asyncio.create_task(self._pool.watch(self._watched))
                 stack.callback(watching.cancel)
+                await asyncio.sleep(0)  # the task watches the folders before it first waits
+            self._pool.refill()
             self._stack = stack.pop_all()
         return self
 

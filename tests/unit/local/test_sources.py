@@ -1,10 +1,11 @@
 """Which saved files make a new version of an agent."""
 
+import os
 from pathlib import Path
 
 import pytest
 
-from voicecore.local.processes.sources import is_source, source_folders
+from voicecore.local.processes.sources import is_source, saved_since, source_folders
 
 
 @pytest.mark.parametrize(
@@ -31,3 +32,11 @@ def test_virtual_environment_of_any_name_is_not_watched(tmp_path: Path) -> None:
         (tmp_path / folder).mkdir(parents=True)
     (tmp_path / "my-env/pyvenv.cfg").touch()
     assert source_folders(tmp_path) == [tmp_path, tmp_path / "src", tmp_path / "src/prompts"]
+
+
+def test_only_source_files_count_as_saved_since_a_moment(tmp_path: Path) -> None:
+    for name, saved in (("bot.py", 100), ("recording.wav", 300)):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (saved, saved))
+    assert not saved_since(200, tmp_path)
+    assert saved_since(99, tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -11,13 +12,12 @@ from typing import Self
 from urllib.parse import urlsplit
 
 import aiohttp
-import watchfiles
 
 from voicecore.console.errors import VoicecoreError
 from voicecore.contract.agent_log import json_fields
 from voicecore.local.processes.child import Child, Reaper
 from voicecore.local.processes.crash_reason import crash_reason
-from voicecore.local.processes.sources import is_source, source_folders
+from voicecore.local.processes.sources import saved_since, saves
 from voicecore.local.processes.venv import command_of, variables_of
 from voicecore.project.no_links import within
 from voicecore.project.settings.programs import Program
@@ -63,13 +63,16 @@ class SessionServerProcess:
         self._receive([])
         # Before the start, so that code saved in the meantime takes effect too.
         self._watch = asyncio.create_task(self._restart_when_saved())
+        await asyncio.sleep(0)  # the task watches the folders before it first waits
+        begun = time.time()
         try:
             await self._start()
         except ServerCrashed as error:
             await self._stop()
-            if self._program.generated:
+            # The agent of another's project can be tried without it. A file saved in the meantime
+            # may have been read half-written; the watch starts it again.
+            if self._program.generated and not saved_since(begun, self._folder):
                 raise
-            # The agent of another's project can be tried without it.
             self._report("The session server did not start", error)
         except BaseException:
             self._watch.cancel()
@@ -170,13 +173,7 @@ class SessionServerProcess:
             self._on_lines([f"{end} Save a file to start it again. Log: {self._log}"])
 
     async def _restart_when_saved(self) -> None:
-        saved = watchfiles.awatch(  # pyright: ignore[reportUnknownMemberType] - it names trio's types
-            *source_folders(self._folder),
-            watch_filter=lambda _, path: is_source(Path(path), self._folder),
-            recursive=False,  # recursion would watch the thousands of folders in .venv
-            debounce=200,  # ms; editors save in several steps
-        )
-        async for _ in saved:
+        async for _ in saves(self._folder):
             await self._started.wait()
             await self._stop()
             try:

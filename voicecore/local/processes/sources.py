@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import aclosing
 from pathlib import Path
+
+import watchfiles
 
 _SUFFIXES = frozenset(
     (".py", ".toml", ".json", ".yaml", ".yml", ".txt", ".md", ".j2", ".jinja", ".jinja2", ".env")
@@ -20,6 +24,35 @@ def is_source(path: Path, root: Path) -> bool:
     if _IGNORED_FOLDERS.intersection(parts):
         return False
     return path.suffix in _SUFFIXES or path.name in _NAMES
+
+
+async def saves(root: Path) -> AsyncIterator[None]:
+    """Yield whenever source files under `root`, a resolved path, were saved.
+
+    It watches before it first waits. What is saved while its caller works is yielded afterwards.
+    """
+    while True:
+        folders = source_folders(root)
+        changes = watchfiles.awatch(  # pyright: ignore[reportUnknownMemberType] (trio's types)
+            *folders,
+            watch_filter=None,
+            debounce=200,  # ms; editors save in several steps
+            step=50,
+            recursive=False,  # recursion would watch the thousands of folders in .venv
+        )
+        async with aclosing(changes):
+            async for changed in changes:
+                moved = source_folders(root) != folders
+                if moved or any(is_source(Path(path), root) for _, path in changed):
+                    yield
+                if moved:
+                    break
+
+
+def saved_since(moment: float, root: Path) -> bool:
+    """Return whether a source file under `root` was saved after `moment`, in seconds since 1970."""
+    files = (path for folder in source_folders(root) for path in folder.iterdir())
+    return any(is_source(path, root) and path.lstat().st_mtime > moment for path in files)
 
 
 def source_folders(root: Path) -> list[Path]:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import aclosing
 from pathlib import Path
 from typing import Any, Literal
 
-import watchfiles
-
 from voicecore.console.errors import VoicecoreError
-from voicecore.local.processes.sources import is_source, source_folders
+from voicecore.local.processes.sources import saves
 from voicecore.local.sessions.agent_process import AgentProcess, AgentSpec
 
 PoolChange = Literal["ready", "failed", "reloaded"]
@@ -98,22 +95,8 @@ class WarmPool:
 
         `root` must be a resolved path, because macOS reports changes by their resolved paths.
         """
-        while True:
-            folders = source_folders(root)
-            changes = watchfiles.awatch(  # pyright: ignore[reportUnknownMemberType] (trio's types)
-                *folders,
-                watch_filter=None,
-                debounce=200,  # ms; editors save in several steps
-                step=50,
-                recursive=False,  # recursion would watch the thousands of folders in .venv
-            )
-            async with aclosing(changes):
-                async for changed in changes:
-                    moved = source_folders(root) != folders
-                    if moved or any(is_source(Path(path), root) for _, path in changed):
-                        await self.renew()
-                    if moved:
-                        break
+        async for _ in saves(root):
+            await self.renew()
 
     async def close(self, grace: float) -> None:
         """End the spare."""
