@@ -19,9 +19,15 @@ def durations() -> Durations:
 
 
 @pytest.fixture
-def aws(monkeypatch: pytest.MonkeyPatch, durations: Durations) -> Iterator[Aws]:
+def home() -> str:
+    """The region of boto3, and with it the partition of the account."""
+    return "us-east-1"
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch, durations: Durations, home: str) -> Iterator[Aws]:
     """The stand-in of AWS, used by boto3 in this process."""
-    with aws_standin(durations=durations) as standin:
+    with aws_standin(durations=durations, region=home) as standin:
         for name, value in standin.environment.items():
             monkeypatch.setenv(name, value)
         monkeypatch.delenv("AWS_PROFILE", raising=False)

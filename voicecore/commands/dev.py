@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shlex
 import signal
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack, suppress
@@ -388,13 +387,4 @@ def _exports(running: DevState | None, project: Project) -> str:
             f"`voicecore dev` is not running for {project.name}.",
             f"Start it:  voicecore dev -p {project.root}",
         )
-    values = {
-        "AGENT_RUNTIME_ARN": running.arn,
-        "AWS_REGION": running.region,
-        "AWS_DEFAULT_REGION": running.region,  # the variable that boto3 reads
-        "AWS_ENDPOINT_URL_BEDROCK_AGENTCORE": running.runtime,
-        "AWS_ACCESS_KEY_ID": running.access_key_id,
-        "AWS_SECRET_ACCESS_KEY": running.secret_access_key,
-    }
-    exports = [f"export {name}={shlex.quote(value)}" for name, value in values.items()]
-    return "\n".join(["unset AWS_SESSION_TOKEN AWS_PROFILE", *exports])
+    return running.exports()

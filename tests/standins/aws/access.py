@@ -11,6 +11,8 @@ from fnmatch import fnmatchcase
 from itertools import product
 from typing import Any
 
+from moto.utilities.utils import get_partition
+
 from tests.standins.aws.journal import JournalEntry
 
 ACCOUNT = "123456789012"
@@ -243,13 +245,13 @@ def _arn(service: str, end: str, values: tuple[str, ...], region: str) -> str:
     if values and values[-1].startswith("arn:"):
         return values[-1]
     if service == "s3":
-        return f"arn:aws:s3:::{end.format(*values)}"
+        return f"arn:{get_partition(region)}:s3:::{end.format(*values)}"
     place = "" if service in ("iam", "cloudfront") else region
     account = "" if end.startswith("foundation-model/") else ACCOUNT
     names = [value.rpartition("/")[2] if value.startswith("arn:") else value for value in values]
     if service == "codebuild":  # the ID of a build begins with its project
         names = [name.partition(":")[0] for name in names]
-    return f"arn:aws:{service}:{place}:{account}:{end.format(*names)}"
+    return f"arn:{get_partition(region)}:{service}:{place}:{account}:{end.format(*names)}"
 
 
 def _list(value: Any) -> list[str]:

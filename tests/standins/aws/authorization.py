@@ -60,7 +60,9 @@ def role_caller(cloud: Cloud, account: str, arn: str) -> Caller | None:
     if role is None or "cloudformation.amazonaws.com" not in role.assume_role_policy_document:
         return None
     name = arn.rpartition("/")[2]
-    caller = cloud.setdefault(lambda: new_caller(account, name), "sessions of roles", arn)
+    caller = cloud.setdefault(
+        lambda: new_caller(account, name, partition=_partition(arn)), "sessions of roles", arn
+    )
     policies, boundary = role_policies(account, arn) or ([], None)
     cloud.policies[caller.access_key_id] = policies
     if boundary is not None:
@@ -77,7 +79,7 @@ def role_policies(account: str, arn: str) -> tuple[Statements, Statements | None
     own = [s for text in (*role.policies.values(), *attached) for s in _statements(text)]
     if not role.permissions_boundary_arn:
         return own, None
-    known = get_backend("iam")[account]["aws"].managed_policies
+    known = get_backend("iam")[account][_partition(arn)].managed_policies
     bounds = known.get(role.permissions_boundary_arn)
     return own, list(_statements(_document_of(bounds))) if bounds else []
 
@@ -85,13 +87,17 @@ def role_policies(account: str, arn: str) -> tuple[Statements, Statements | None
 def _with_path(account: str, arn: str) -> str:
     """Return the ARN of the role that has this name, which calls give without its path."""
     head, _, name = arn.partition(":role/")
-    roles = get_backend("iam")[account]["aws"].roles.values()
+    roles = get_backend("iam")[account][_partition(arn)].roles.values()
     return next((role.arn for role in roles if head and role.name == name), arn)
 
 
 def _role(account: str, arn: str) -> Any:
-    roles = get_backend("iam")[account]["aws"].roles.values()
+    roles = get_backend("iam")[account][_partition(arn)].roles.values()
     return next((role for role in roles if role.arn == arn), None)
+
+
+def _partition(arn: str) -> str:
+    return arn.split(":")[1]
 
 
 def _document_of(policy: Any) -> str:

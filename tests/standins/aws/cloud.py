@@ -29,6 +29,16 @@ class Caller:
     arn: str
     user_id: str
 
+    @property
+    def partition(self) -> str:
+        """The first part of the account's ARNs, as in AWS: an account is in one partition."""
+        return self.arn.split(":")[1]
+
+    @property
+    def home_region(self) -> str:
+        """The region of global services, as IAM."""
+        return {"aws": "us-east-1", "aws-us-gov": "us-gov-west-1"}[self.partition]
+
     def environment(self) -> dict[str, str]:
         """Return the environment variables with these credentials."""
         keys = {
@@ -38,11 +48,13 @@ class Caller:
         return keys | ({"AWS_SESSION_TOKEN": self.session_token} if self.session_token else {})
 
 
-def new_caller(account: str, user: str = "developer", temporary: bool = True) -> Caller:
+def new_caller(
+    account: str, user: str = "developer", temporary: bool = True, partition: str = "aws"
+) -> Caller:
     """Return new credentials in AWS's format; `temporary` ones have a session token and expire."""
-    kind, arn = ("ASIA", f"arn:aws:sts::{account}:assumed-role/{user}/session")
+    kind, arn = ("ASIA", f"arn:{partition}:sts::{account}:assumed-role/{user}/session")
     if not temporary:
-        kind, arn = ("AKIA", f"arn:aws:iam::{account}:user/{user}")
+        kind, arn = ("AKIA", f"arn:{partition}:iam::{account}:user/{user}")
     key = kind + "".join(secrets.choice(_ALPHABET) for _ in range(16))
     user_id = "AROA" + "".join(secrets.choice(_ALPHABET) for _ in range(17)) + ":session"
     token = secrets.token_urlsafe(120) if temporary else None
@@ -64,6 +76,10 @@ class Call:
     @property
     def account(self) -> str:
         return self.caller.account
+
+    @property
+    def partition(self) -> str:
+        return self.caller.partition
 
     @property
     def account_region(self) -> tuple[str, str]:

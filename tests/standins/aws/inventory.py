@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from moto.backends import get_backend
+from moto.utilities.utils import get_partition
 
 from tests.standins.aws.cloud import Cloud
 from tests.standins.aws.services import vpc_origins
@@ -88,7 +89,7 @@ def _moto_items(cloud: Cloud) -> Iterator[InventoryItem]:
     for account, region, b in _backends("ecr"):
         sync_registry(cloud, account, region)
         for repository in b.repositories.values():
-            arn = f"arn:aws:ecr:{region}:{account}:repository/{repository.name}"
+            arn = repository.arn
             tags = _pairs(b.list_tags_for_resource(arn)["tags"])
             yield InventoryItem("ecr:repository", repository.name, region, account, arn, tags)
             for image in repository.images:
@@ -179,9 +180,10 @@ def _ec2(cloud: Cloud, account: str, region: str, b: Any) -> Iterator[InventoryI
         vpc.id for vpc in b.vpcs.values() if vpc.is_default == "true" or vpc.is_default is True
     }
     states = cloud.setdefault(dict, "nat gateways")
+    place = f"arn:{get_partition(region)}:ec2:{region}:{account}"
 
     def item(kind: str, found: Any) -> InventoryItem:
-        arn = f"arn:aws:ec2:{region}:{account}:{kind}/{found.id}"
+        arn = f"{place}:{kind}/{found.id}"
         tags = tuple((t["key"], t["value"]) for t in found.get_tags())
         return InventoryItem(f"ec2:{kind}", found.id, region, account, arn, tags)
 
@@ -208,7 +210,7 @@ def _ec2(cloud: Cloud, account: str, region: str, b: Any) -> Iterator[InventoryI
     for eni in b.enis.values():
         yield item("network-interface", eni)
     for address in b.addresses:
-        arn = f"arn:aws:ec2:{region}:{account}:elastic-ip/{address.allocation_id}"
+        arn = f"{place}:elastic-ip/{address.allocation_id}"
         tags = tuple(
             (t["key"], t["value"])
             for t in b.describe_tags({"resource-id": [address.allocation_id]})

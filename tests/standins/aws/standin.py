@@ -12,6 +12,7 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
+from moto.utilities.utils import get_partition
 
 from tests.standins.aws.clock import NONE, Clock, Durations
 from tests.standins.aws.cloud import ACCOUNT, Caller, Cloud, new_caller
@@ -137,7 +138,7 @@ class Aws:
         With `policies`, statements in IAM's JSON, it may do only what they allow, and with a
         `boundary` only what both allow.
         """
-        made = new_caller(account, temporary=temporary)
+        made = new_caller(account, temporary=temporary, partition=self.caller.partition)
         self.cloud.callers[made.access_key_id] = made
         if policies is not None:
             self.cloud.policies[made.access_key_id] = policies
@@ -212,7 +213,7 @@ def aws_standin(
     called, and tasks are only counted, by moto. Raises AssertionError at the end if the stand-in
     itself had an error.
     """
-    caller = new_caller(account)
+    caller = new_caller(account, partition=get_partition(region))
     cloud = Cloud(durations, Clock(time_scale), Journal(echo))
     cloud.callers[caller.access_key_id] = caller
     front = Dispatcher(cloud, _HANDLERS)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shlex
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -36,6 +37,19 @@ class DevState:
     phone: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
     """Variables of each phone provider; the run generates those that the project lacks. They
     are secret: with them, a program can call as the provider."""
+
+    def exports(self) -> str:
+        """Return the shell commands after which AWS's programs call this runtime."""
+        values = {
+            "AGENT_RUNTIME_ARN": self.arn,
+            "AWS_REGION": self.region,
+            "AWS_DEFAULT_REGION": self.region,  # the variable that boto3 reads
+            "AWS_ENDPOINT_URL_BEDROCK_AGENTCORE": self.runtime,
+            "AWS_ACCESS_KEY_ID": self.access_key_id,
+            "AWS_SECRET_ACCESS_KEY": self.secret_access_key,
+        }
+        exports = [f"export {name}={shlex.quote(value)}" for name, value in values.items()]
+        return "\n".join(["unset AWS_SESSION_TOKEN AWS_PROFILE", *exports])
 
 
 def path_in(folder: Path) -> Path:

@@ -154,7 +154,7 @@ def pseudo_of(stack: Stack) -> dict[str, str]:
     return {
         "AWS::AccountId": stack.caller.account,
         "AWS::Region": stack.region,
-        "AWS::Partition": "aws",
+        "AWS::Partition": stack.caller.partition,
         "AWS::URLSuffix": "amazonaws.com",
         "AWS::StackName": stack.name,
         "AWS::StackId": stack.id,

@@ -66,7 +66,7 @@ class TaskResources:
     def check_image(self, image: str, role: str) -> None:
         """Raise TaskStartFailed unless the image is in ECR, and the role may pull it."""
         name, _, digest = image.partition("/")[2].partition("@")
-        arn = f"arn:aws:ecr:{self.region}:{self.account}:repository/{name}"
+        arn = f"arn:{self._caller.partition}:ecr:{self.region}:{self.account}:repository/{name}"
         actions = ("ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
         if not self._is_allowed(role, {action: arn for action in actions}):
             raise TaskStartFailed(
@@ -123,7 +123,7 @@ class TaskResources:
         return {"AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{self._servers[arn].url}/v2/credentials"}
 
     def _credentials(self, arn: str) -> Response:
-        caller = new_caller(self.account, arn.rpartition("/")[2])
+        caller = new_caller(self.account, arn.rpartition("/")[2], partition=self._caller.partition)
         self._cloud.callers[caller.access_key_id] = caller
         document = {
             "RoleArn": arn,

@@ -55,9 +55,13 @@ def get_model(cloud: Cloud, call: Call) -> dict[str, Any]:
     return {"modelDetails": _summary(cloud, call, model)}
 
 
+def _model_arn(call: Call, model: str) -> str:
+    return f"arn:{call.partition}:bedrock:{call.region}::foundation-model/{model}"
+
+
 def _summary(cloud: Cloud, call: Call, model: str) -> dict[str, Any]:
     return {
-        "modelArn": f"arn:aws:bedrock:{call.region}::foundation-model/{model}",
+        "modelArn": _model_arn(call, model),
         "modelId": model,
         "modelName": model.removeprefix("amazon.").partition("-v1")[0].replace("-", " ").title(),
         "providerName": "Amazon",
@@ -73,10 +77,10 @@ def get_profile(cloud: Cloud, call: Call) -> dict[str, Any]:
     return {
         "inferenceProfileName": f"{prefix} {model.partition(':')[0].replace('.', ' ')}",
         "inferenceProfileArn": (
-            f"arn:aws:bedrock:{call.region}:{call.account}:inference-profile/{profile}"
+            f"arn:{call.partition}:bedrock:{call.region}:{call.account}:inference-profile/{profile}"
         ),
         "inferenceProfileId": profile,
-        "models": [{"modelArn": f"arn:aws:bedrock:{call.region}::foundation-model/{model}"}],
+        "models": [{"modelArn": _model_arn(call, model)}],
         "status": "ACTIVE",
         "type": "SYSTEM_DEFINED",
     }

@@ -66,9 +66,9 @@ def ensure_linked_roles(cloud: Cloud, operation: Operation, caller: Caller) -> N
     """Create the roles that services need in the account, with the caller's permission."""
     for service in _linked_services(operation):
         with cloud.lock:
-            if _has_role(caller.account, LINKED_ROLES[service]):
+            if _has_role(caller.account, caller.partition, LINKED_ROLES[service]):
                 continue
-            iam = cloud.client("iam", "us-east-1", caller, operation.service)
+            iam = cloud.client("iam", caller.home_region, caller, operation.service)
             try:
                 iam.create_service_linked_role(AWSServiceName=service)
             except ClientError as e:
@@ -76,16 +76,17 @@ def ensure_linked_roles(cloud: Cloud, operation: Operation, caller: Caller) -> N
                 raise common_error(operation.service, "AccessDenied", message) from e
 
 
-def _has_role(account: str, name: str) -> bool:
-    return any(role.name == name for role in get_backend("iam")[account]["aws"].roles.values())
+def _has_role(account: str, partition: str, name: str) -> bool:
+    roles = get_backend("iam")[account][partition].roles.values()
+    return any(role.name == name for role in roles)
 
 
 def create_linked_role(cloud: Cloud, call: Call) -> dict[str, Any]:
     service = call.params["AWSServiceName"]
     if service not in LINKED_ROLES:
         return call.moto()
-    name, backend = LINKED_ROLES[service], get_backend("iam")[call.account]["aws"]
-    if _has_role(call.account, name):
+    name, backend = LINKED_ROLES[service], get_backend("iam")[call.account][call.partition]
+    if _has_role(call.account, call.partition, name):
         message = (
             f"Service role name {name} has been taken in this account, please try a different "
             "suffix."

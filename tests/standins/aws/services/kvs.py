@@ -78,7 +78,7 @@ def create(cloud: Cloud, call: Call) -> dict[str, Any]:
         raise Refused("InvalidArgumentException", "FULL_MESH channels are not imitated.", 400)
     now = cloud.clock.now()
     arn = (
-        f"arn:aws:kinesisvideo:{call.region}:{call.account}:channel/{name}/"
+        f"arn:{call.partition}:kinesisvideo:{call.region}:{call.account}:channel/{name}/"
         f"{int(now.timestamp() * 1000)}"
     )
     state = timed_state(cloud.clock, "CREATING", "ACTIVE", cloud.durations.channel)

@@ -303,7 +303,7 @@ def _check_key(call: Call, group: str, key: str | None) -> None:
     keys = get_backend("kms")[call.account][call.region].keys
     found = keys.get(key.rpartition("/")[2])
     if found is None or f"logs.{call.region}.amazonaws.com" not in found.policy:
-        arn = f"arn:aws:logs:{call.region}:{call.account}:log-group:{group}"
+        arn = f"arn:{call.partition}:logs:{call.region}:{call.account}:log-group:{group}"
         message = (
             "The specified KMS key does not exist or is not allowed to be used with LogGroup "
             f"'{arn}'."

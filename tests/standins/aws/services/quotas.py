@@ -89,7 +89,9 @@ def _quota(cloud: Cloud, call: Call, key: tuple[str, str]) -> dict[str, Any]:
     return {
         "ServiceCode": service,
         "ServiceName": service,
-        "QuotaArn": f"arn:aws:servicequotas:{call.region}:{call.account}:{service}/{code}",
+        "QuotaArn": (
+            f"arn:{call.partition}:servicequotas:{call.region}:{call.account}:{service}/{code}"
+        ),
         "QuotaCode": code,
         "QuotaName": name,
         "Value": value(cloud, call.account, call.region, service, code),

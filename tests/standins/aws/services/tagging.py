@@ -1,4 +1,7 @@
-"""Owns the Resource Groups Tagging API, over the whole inventory."""
+"""Owns the Resource Groups Tagging API, over the whole inventory.
+
+As in AWS: IAM roles are listed in one region of a partition, images never.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,6 @@ from typing import Any
 from tests.standins.aws.cloud import Call, Cloud
 from tests.standins.aws.inventory import InventoryItem, inventory
 from tests.standins.models.refusal import Refused
-
-# As in AWS: IAM roles are listed in us-east-1 only, images never.
-_GLOBAL = "us-east-1"
 
 
 def get_resources(cloud: Cloud, call: Call) -> dict[str, Any]:
@@ -31,7 +31,9 @@ def get_resources(cloud: Cloud, call: Call) -> dict[str, Any]:
 
 
 def _is_in_region(thing: InventoryItem, call: Call) -> bool:
-    return thing.account == call.account and (thing.region or _GLOBAL) == call.region
+    return (
+        thing.account == call.account and (thing.region or call.caller.home_region) == call.region
+    )
 
 
 def _matches(thing: InventoryItem, p: dict[str, Any]) -> bool:

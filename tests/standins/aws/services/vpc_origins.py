@@ -24,7 +24,7 @@ def create(cloud: Cloud, call: Call) -> dict[str, Any]:
     id = f"vo_{secrets.token_hex(11)}"
     made = {
         "Id": id,
-        "Arn": f"arn:aws:cloudfront::{call.account}:vpcorigin/{id}",
+        "Arn": f"arn:{call.partition}:cloudfront::{call.account}:vpcorigin/{id}",
         "AccountId": call.account,
         "Status": "Deployed",
         "CreatedTime": cloud.clock.now(),
@@ -49,7 +49,8 @@ def update(cloud: Cloud, call: Call) -> dict[str, Any]:
 
 def delete(cloud: Cloud, call: Call) -> dict[str, Any]:
     found = _found(cloud, call)
-    for distribution in get_backend("cloudfront")[call.account]["aws"].distributions.values():
+    backend = get_backend("cloudfront")[call.account][call.partition]
+    for distribution in backend.distributions.values():
         used = uses(cloud).get(distribution.distribution_id)
         if used == found["Id"]:
             raise Refused("CannotDeleteEntityWhileInUse", "A distribution uses the origin.", 409)

@@ -61,7 +61,8 @@ def new_stack(cloud: Cloud, call: Call) -> Stack:
             f"1 validation error detected: Value '{name}' at 'stackName' failed to satisfy "
             "constraint: Member must satisfy regular expression pattern: [a-zA-Z][-a-zA-Z0-9]*"
         )
-    id = f"arn:aws:cloudformation:{call.region}:{call.account}:stack/{name}/{uuid.uuid4()}"
+    place = f"{call.partition}:cloudformation:{call.region}:{call.account}"
+    id = f"arn:{place}:stack/{name}/{uuid.uuid4()}"
     stack = Stack(name, id, call.region, call.caller, cloud.clock.now())
     act_as_role(cloud, call, stack)
     stacks_of(cloud, call).append(stack)

@@ -70,7 +70,7 @@ def _check_role(cloud: Cloud, call: Call) -> None:
         f"Role validation failed for '{arn}'. Please verify that the role exists and its trust "
         "policy allows assumption by this service"
     )
-    iam = cloud.client("iam", "us-east-1", call.caller, "bedrock-agentcore")
+    iam = cloud.client("iam", call.region, call.caller, "bedrock-agentcore")
     try:
         role = iam.get_role(RoleName=arn.rpartition("/")[2])["Role"]
     except ClientError as e:
@@ -101,11 +101,10 @@ def _check_image(cloud: Cloud, call: Call, uri: str) -> None:
     found = _ECR.fullmatch(uri)
     if not found:
         return  # public.ecr.aws
-    repository = (
-        f"arn:aws:ecr:{found['region']}:{found['account']}:repository/{found['repository']}"
-    )
+    where = f"{call.partition}:ecr:{found['region']}:{found['account']}"
+    repository = f"arn:{where}:repository/{found['repository']}"
     role = call.params["roleArn"].rpartition("/")[2]
-    iam = cloud.client("iam", "us-east-1", call.caller, "bedrock-agentcore")
+    iam = cloud.client("iam", call.region, call.caller, "bedrock-agentcore")
     missing = [a for a in _PULL if not role_allows(iam, role, a, repository)]
     if missing:
         message = (

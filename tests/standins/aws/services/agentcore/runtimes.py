@@ -47,7 +47,7 @@ def create(cloud: Cloud, call: Call) -> dict[str, Any]:
         raise Refused("ServiceQuotaExceededException", "Maximum number of agents reached.", 402)
     check_request(cloud, call)
     id = new_id(p["agentRuntimeName"])
-    arn = f"arn:aws:bedrock-agentcore:{call.region}:{call.account}:runtime/{id}"
+    arn = f"arn:{call.partition}:bedrock-agentcore:{call.region}:{call.account}:runtime/{id}"
     now = cloud.clock.now()
     reason = later_failure(cloud, call) or cloud.faults.runtime_failure("CREATE")
     end = "CREATE_FAILED" if reason else "READY"

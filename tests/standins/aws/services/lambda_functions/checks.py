@@ -62,7 +62,7 @@ def check_settings(cloud: Cloud, call: Call) -> None:
         raise Refused("InvalidParameterValueException", message, 400)
     if "Role" not in p:
         return
-    role = get_backend("iam")[call.account]["aws"].get_role_by_arn(p["Role"])
+    role = get_backend("iam")[call.account][call.partition].get_role_by_arn(p["Role"])
     if "lambda.amazonaws.com" not in str(role.assume_role_policy_document):
         message = "The role defined for the function cannot be assumed by Lambda."
         raise Refused("InvalidParameterValueException", message, 400)

@@ -27,7 +27,7 @@ def create(cloud: Cloud, call: Call) -> dict[str, Any]:
         raise Refused("ResourceConflictException", f"Function already exist: {name}", 409)
     if p.get("PackageType") != "Image":
         raise Refused("InvalidParameterValueException", "The stand-in supports images only.", 400)
-    arn = f"arn:aws:lambda:{call.region}:{call.account}:function:{name}"
+    arn = f"arn:{call.partition}:lambda:{call.region}:{call.account}:function:{name}"
     architecture = p.get("Architectures", ["x86_64"])[0]
     check_image(cloud, call, p["Code"]["ImageUri"], architecture)
     function = Function(

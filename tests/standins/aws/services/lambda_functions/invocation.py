@@ -24,7 +24,7 @@ def invoke(cloud: Cloud, call: Call) -> dict[str, Any]:
 def new_container(cloud: Cloud, call: Call, function: Function) -> Container:
     """Start another process of the function, with its current role."""
     role = function.settings["Role"].rpartition("/")[2]
-    caller = new_caller(call.account, role)
+    caller = new_caller(call.account, role, partition=call.partition)
     cloud.callers[caller.access_key_id] = caller
     stream = f"{cloud.clock.now():%Y/%m/%d}/[$LATEST]{uuid.uuid4().hex}"
     env = {

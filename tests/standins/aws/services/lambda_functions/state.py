@@ -58,6 +58,6 @@ def get_function(cloud: Cloud, call: Call) -> Function:
     functions = functions_of(cloud, call)
     name = call.params["FunctionName"].rpartition(":")[2]
     if name not in functions:
-        arn = f"arn:aws:lambda:{call.region}:{call.account}:function:{name}"
+        arn = f"arn:{call.partition}:lambda:{call.region}:{call.account}:function:{name}"
         raise Refused("ResourceNotFoundException", f"Function not found: {arn}", 404)
     return functions[name]

@@ -128,7 +128,9 @@ def create_distribution(cloud: Cloud, call: Call) -> dict[str, Any]:
     note_use(cloud, answer["Distribution"]["Id"], given)
     if traffic := _traffic(cloud):
         made = answer["Distribution"]
-        found = cast(Any, get_backend("cloudfront")[call.account]["aws"].distributions[made["Id"]])
+        found = cast(
+            Any, get_backend("cloudfront")[call.account][call.partition].distributions[made["Id"]]
+        )
         found.domain_name = made["DomainName"] = f"127.0.0.1:{free_port()}"
         handle = CloudFrontDistribution(
             traffic, lambda: found.distribution_config.Origins["Items"]
@@ -143,7 +145,8 @@ def update_distribution(cloud: Cloud, call: Call) -> dict[str, Any]:
 
 
 def delete_distribution(cloud: Cloud, call: Call) -> dict[str, Any]:
-    found = get_backend("cloudfront")[call.account]["aws"].distributions.get(call.params["Id"])
+    backend = get_backend("cloudfront")[call.account][call.partition]
+    found = backend.distributions.get(call.params["Id"])
     answer = call.moto()
     if found and (traffic := _traffic(cloud)):
         traffic.close(found.domain_name)
