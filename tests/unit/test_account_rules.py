@@ -69,6 +69,7 @@ Environment = "prod"
         ("", f'[tags]\nTeam = "{"x" * 257}"', "tags.Team: is too long"),
         ("", "[tags]\n" + "".join(f't{n} = "x"\n' for n in range(21)), f"most {TAGS_MAX}"),
         ("", '[stages.p]\nrole_pth = "/x/"', "did you mean 'role_path'?"),
+        ('role_arn = "arn:aws:iam::1:role/x"', "", "did you mean 'role'?"),
     ],
 )
 def test_reports_rules_that_aws_would_refuse(
