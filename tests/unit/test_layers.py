@@ -4,8 +4,10 @@ import ast
 import subprocess
 import sys
 from collections import Counter
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -41,21 +43,33 @@ OWNERS = {
 }
 
 
-def imports_of(path: Path, for_types: bool = True) -> set[str]:
+class Module(NamedTuple):
+    imports: frozenset[str]
+    imports_at_run_time: frozenset[str]
+    classes: tuple[str, ...]
+
+
+@cache
+def module_at(path: Path) -> Module:
+    """Parse a module, once for all tests."""
     tree = ast.parse(path.read_text())
-    if not for_types:
-        tree.body = [
-            n
-            for n in tree.body
-            if not (isinstance(n, ast.If) and "TYPE_CHECKING" in ast.unparse(n.test))
-        ]
+    classes = tuple(node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef))
+    at_run_time = [node for node in tree.body if not is_for_types(node)]
+    return Module(imports_in(tree.body), imports_in(at_run_time), classes)
+
+
+def imports_in(body: list[ast.stmt]) -> frozenset[str]:
     modules: set[str] = set()
-    for node in ast.walk(tree):
+    for node in (each for statement in body for each in ast.walk(statement)):
         if isinstance(node, ast.Import):
             modules |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             modules |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return modules
+    return frozenset(modules)
+
+
+def is_for_types(node: ast.stmt) -> bool:
+    return isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
 
 
 def room_of(path: Path) -> str:
@@ -69,7 +83,7 @@ MODULES = sorted(p for p in ROOT.rglob("*.py") if not {"_templates", "template"}
 def test_module_imports_only_from_lower_floors(path: Path) -> None:
     floor_of = {room: n for n, rooms in enumerate(FLOORS) for room in rooms}
     mine = room_of(path)
-    for module in imports_of(path):
+    for module in module_at(path).imports:
         if module.startswith("voicecore."):
             theirs = module.split(".")[1]
             if theirs in floor_of and theirs != mine:
@@ -88,12 +102,7 @@ def test_folder_holds_at_most_14_modules(folder: Path) -> None:
 
 
 def test_a_class_name_has_one_meaning() -> None:
-    classes = [
-        node.name
-        for path in MODULES
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.ClassDef)
-    ]
+    classes = [name for path in MODULES for name in module_at(path).classes]
 
     assert [name for name, count in Counter(classes).items() if count > 1] == []
 
@@ -103,7 +112,7 @@ def test_modules_do_not_import_each_other_in_a_circle() -> None:
         "voicecore." + ".".join(p.relative_to(ROOT).with_suffix("").parts): p for p in MODULES
     }
     imports = {
-        name: imports_of(path, for_types=False) & modules.keys() for name, path in modules.items()
+        name: module_at(path).imports_at_run_time & modules.keys() for name, path in modules.items()
     }
 
     TopologicalSorter(imports).prepare()  # raises CycleError, which names the circle
@@ -111,7 +120,7 @@ def test_modules_do_not_import_each_other_in_a_circle() -> None:
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_package_is_imported_only_by_its_owners(path: Path) -> None:
-    for module in imports_of(path):
+    for module in module_at(path).imports:
         owners = OWNERS.get(module.split(".")[0])
         assert owners is None or room_of(path) in owners, f"{path} imports {module}"
 

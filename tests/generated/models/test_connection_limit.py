@@ -14,9 +14,10 @@ from tests.standins.models import Models, Script, serve
 from tests.standins.models.context import Limits
 
 SCRIPT = Script((NAME, OPEN))
-BEDROCK = "bedrock-runtime.us-east-1.amazonaws.com"
+BEDROCK = "bedrock-runtime-fips.us-east-1.amazonaws.com"
 LIMITS = Limits(sonic_connection=10)
 OLDER = "amazon.nova-2-sonic-v1:0"  # as [services] in voicecore.toml may choose
+ENVIRONMENT = {"SPEECH_TO_SPEECH_MODEL": OLDER, "AWS_USE_FIPS_ENDPOINT": "true"}
 
 
 def test_conversation_outlives_the_connection_limit(
@@ -24,7 +25,8 @@ def test_conversation_outlives_the_connection_limit(
 ) -> None:
     """The connection is renewed after 2 s of 10; in AWS, Pipecat does so after 6 min of 8.
 
-    The agent is in a company's network, which connects to Bedrock by a proxy only.
+    The agent is in a company's network, which connects to Bedrock by a proxy only, and to
+    endpoints that follow FIPS.
     """
     agent = agents["nova-sonic"].copy(tmp_path / "agent")
     renew_after(agent, seconds=2)
@@ -52,7 +54,7 @@ async def talk(agent: Agent, folder: Path) -> tuple[Running, Models, list[str]]:
         InspectingProxy({BEDROCK: f"tcp://{urlsplit(models.endpoint).hostname}:443"}).serving(
             folder
         ) as proxy,
-        running(agent, models, SPEECH_TO_SPEECH_MODEL=OLDER, HTTPS_PROXY=proxy.url) as run,
+        running(agent, models, **ENVIRONMENT, HTTPS_PROXY=proxy.url) as run,
     ):
         async with call(run) as caller:
             await caller.until(lambda: caller.messages("bot-stopped-speaking"))
