@@ -102,7 +102,7 @@ def test_session_server_of_the_user_is_taken_over(voicecore: Voicecore, tmp_path
 class TestMissingFiles:
     def test_all_are_written_when_asked_for(self, voicecore: Voicecore, tmp_path: Path) -> None:
         agent = copied("pipecat_keys", tmp_path)
-        add = "app,keys,dockerfile,server,tests"
+        add = "app,keys,dockerfile,server,tests,agents-md"
         result = voicecore("adopt", agent.name, "--add", add)
         assert result.code == 0, result.stderr
         assert "server/.env" not in result.stdout + result.stderr
@@ -115,6 +115,8 @@ class TestMissingFiles:
         assert (agent / "server/.env").stat().st_mode & 0o077 == 0
         assert ".env" in (agent / "server/.gitignore").read_text()
         assert ".env" in (agent / ".dockerignore").read_text().splitlines()
+        guide = (agent / "AGENTS.md").read_text()
+        assert "| `bot.py` | the agent" in guide and "pytest tests/test_agent.py" in guide
         keys = "before it runs, set in its .env: DEEPGRAM_API_KEY, WEATHER_API_KEY"
         assert keys in result.stderr + result.stdout
 

@@ -67,6 +67,8 @@ def files_for(report: Report, folder: Folder, adoption: Adoption) -> tuple[Repor
         files["tests/test_agent.py"] = render.adopted("test_agent.py", _test_variables(report))
     if Missing.SERVER in adoption.add:
         files |= _server_files(adoption)
+    if Missing.GUIDE in adoption.add:
+        files["AGENTS.md"] = render.adopted("AGENTS.md", _guide_variables(report, adoption))
     files[FILE] = "\n".join(_settings(report, adoption)).encode()
     return report, files
 
@@ -134,6 +136,14 @@ def _test_variables(report: Report) -> dict[str, object]:
         "command": list(report.command.words),
         "folder": report.command.folder,
         "port": report.command.port,
+    }
+
+
+def _guide_variables(report: Report, adoption: Adoption) -> dict[str, object]:
+    return {
+        "entry": report.entry.file,
+        "requirements": report.packages.file,
+        "added": [each.value for each in adoption.add],
     }
 
 

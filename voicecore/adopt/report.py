@@ -35,6 +35,7 @@ class Missing(StrEnum):
     DOCKERFILE = "dockerfile"
     SERVER = "server"
     TESTS = "tests"
+    GUIDE = "agents-md"
 
 
 class NoAgent(VoicecoreError):
@@ -260,6 +261,8 @@ def _missing(entry: Entry, keys: Sequence[Key], folder: Folder) -> Iterator[Miss
     if not folder.has("Dockerfile"):
         yield Missing.DOCKERFILE
     yield from (Missing.SERVER, Missing.TESTS)
+    if not folder.has("AGENTS.md"):
+        yield Missing.GUIDE
 
 
 def _problems(

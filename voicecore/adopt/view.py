@@ -16,6 +16,7 @@ WRITES = {
     Missing.DOCKERFILE: "Dockerfile for linux/arm64",
     Missing.SERVER: "server/, a session server with a page for callers",
     Missing.TESTS: "tests/test_agent.py, which starts the agent and asks /ping",
+    Missing.GUIDE: "AGENTS.md, which tells coding agents how to run and test the agent",
 }
 """Description of each missing file."""
 

@@ -348,4 +348,4 @@ def test_folder_is_read_without_environments_and_tests(tmp_path: Path) -> None:
 
 def test_missing_files_are_those_that_are_not_there() -> None:
     assert of("pipecat_keys").missing == tuple(Missing)
-    assert of("fastapi_healthy").missing == (Missing.SERVER, Missing.TESTS)
+    assert of("fastapi_healthy").missing == (Missing.SERVER, Missing.TESTS, Missing.GUIDE)
