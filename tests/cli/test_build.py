@@ -67,6 +67,7 @@ def line(voicecore: Voicecore, tmp_path: Path) -> Iterator[Line]:
         yield line
 
 
+@pytest.mark.slow
 def test_image_is_planned_built_stored_pushed_and_found_again(line: Line) -> None:
     repository = f"{line.registry.host}/agent"
     build = ("build", "--builder", "direct", "--push", repository)

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 
-from tests.cloud.conftest import aws, deployer, durations
+from tests.cloud.conftest import aws, deployer, durations, home
 from tests.cloud.deploying import Deployer
 from tests.conftest import Voicecore
 from tests.standins.aws import Aws
 from voicecore.console.errors import ExitCode
 
-__all__ = ["aws", "deployer", "durations"]
+__all__ = ["aws", "deployer", "durations", "home"]
 
 
 def test_stage_from_its_first_deploy_to_nothing(

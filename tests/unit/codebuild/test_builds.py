@@ -18,6 +18,7 @@ from voicecore.project import aws_names
 from voicecore.project.identity import Owner
 
 
+@pytest.mark.slow
 def test_second_build_updates_all_resources(
     service: CodeBuild, aws: Aws, inputs: CodeBuildInputs
 ) -> None:
@@ -31,6 +32,7 @@ def test_second_build_updates_all_resources(
     assert len(service.builds) == 2
 
 
+@pytest.mark.slow
 def test_remove_deletes_resources_of_one_project(
     service: CodeBuild, aws: Aws, inputs: CodeBuildInputs
 ) -> None:

@@ -115,6 +115,7 @@ async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
     writer.close()
 
 
+@pytest.mark.slow
 def test_proxy_with_corporate_certificates(tmp_path: Path) -> None:
     certificates = make_certificates(tmp_path, ["registry.example"])
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)

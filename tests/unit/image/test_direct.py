@@ -31,6 +31,8 @@ from voicecore.image.builders.packages import PackageInstallFailed
 from voicecore.image.model import copy_title
 from voicecore.image.registry.errors import RegistryDenied
 
+pytestmark = pytest.mark.slow  # most build an image
+
 # ---- the image
 
 
