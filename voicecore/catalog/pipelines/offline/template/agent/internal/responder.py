@@ -1,7 +1,7 @@
 """Owns the rules that answer in place of a language model, so that the bot needs no account.
 
 `Responder` is a Pipecat LLM service, so tools, interruptions and typed text work as they do with a
-model. For a real model, replace `Responder(PROMPT)` in bot.py, for example with
+model. For a real model, replace `Responder(PROMPT, TOOLS)` in bot.py, for example with
 `AWSBedrockLLMService(settings=AWSBedrockLLMService.Settings(model=..., system_instruction=PROMPT))`
 from pipecat.services.aws.llm.
 """
@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fractions import Fraction
 
+from loguru import logger
+from pipecat.adapters.llm.schemas.direct_function import DirectFunction, DirectFunctionWrapper
 from pipecat.frames.frames import (
     Frame,
     FunctionCallFromLLM,
@@ -46,8 +48,13 @@ class ToolCall:
     arguments: dict[str, str]
 
 
-def respond(messages: Sequence[LLMContextMessage], now: datetime) -> str | ToolCall:
-    """Return the answer to the last message: the first rule that applies."""
+def respond(
+    messages: Sequence[LLMContextMessage], now: datetime, named: Sequence[str] = ()
+) -> str | ToolCall:
+    """Return the answer to the last message: the first rule that applies.
+
+    `named` are tools without arguments, which a caller calls by the words of their names.
+    """
     last = messages[-1]
     role = last.get("role") if isinstance(last, dict) else ""
     text = standard_message_text(last).strip()
@@ -58,6 +65,8 @@ def respond(messages: Sequence[LLMContextMessage], now: datetime) -> str | ToolC
         return _tell_result(text)
     if role != "user":
         return "Sorry, I did not catch that."
+    if keys := re.fullmatch(r"\(pressed (.+) on the telephone\)", said):  # internal/telephony.py
+        return f"You pressed {keys[1].replace('*', 'star').replace('#', 'pound')}."
     if REPEAT.fullmatch(_user_texts(messages)[-2]):
         return text
     if REPEAT.fullmatch(text):
@@ -69,6 +78,9 @@ def respond(messages: Sequence[LLMContextMessage], now: datetime) -> str | ToolC
         return f"Your name is {name}." if name else "You have not told me your name."
     if name := _name_in(text):
         return f"Nice to meet you, {name}."
+    for name in named:
+        if set(name.lower().split("_")) <= set(re.findall(r"\w+", said)):
+            return ToolCall(name, {})
     if re.search(r"\b(open|opening|close|closing|hours)\b", said):
         return ToolCall("opening_hours", {"day": _day(said, now)})
     if (result := calculate(said)) is not None:
@@ -104,10 +116,23 @@ def _tell_result(text: str) -> str:
         # Pipecat's own words for a tool that raised an exception.
         failed = result.startswith("The function `") and "failed" in result
         return "Sorry, I could not find that out." if failed else result
-    if isinstance(result, dict):
-        facts = ", ".join(f"the {key} is {value}" for key, value in result.items())
+    if isinstance(result, dict) and (error := result.get("error")):
+        return f"Sorry, that did not work: {_plain(error)}."
+    if isinstance(result, dict) and result:
+        facts = ", ".join(f"the {_plain(key)} is {_plain(value)}" for key, value in result.items())
         return f"{facts[:1].upper()}{facts[1:]}."
-    return f"The answer is {result}."
+    return f"The answer is {_plain(result)}." if result is not None else "That is done."
+
+
+def _plain(value: object) -> str:
+    """Return a value of a tool's result in words that can be spoken."""
+    if isinstance(value, dict):
+        return ", ".join(f"{_plain(key)} {_plain(each)}" for key, each in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(_plain, value)) or "none"
+    if value is None or isinstance(value, bool):
+        return {None: "not known", True: "yes", False: "no"}[value]
+    return str(value).replace("_", " ").rstrip(".")
 
 
 def _name_in(text: str) -> str | None:
@@ -221,7 +246,7 @@ def _spoken(number: Fraction) -> str:
 class Responder(LLMService):
     """The rules as a Pipecat LLM service."""
 
-    def __init__(self, prompt: str) -> None:
+    def __init__(self, prompt: str, tools: Sequence[DirectFunction] = ()) -> None:
         super().__init__(
             settings=LLMSettings(
                 model="rules",
@@ -238,6 +263,16 @@ class Responder(LLMService):
             )
         )
 
+        schemas = [DirectFunctionWrapper(tool).to_function_schema() for tool in tools]
+        self._named = [schema.name for schema in schemas if not schema.required]
+        for schema in schemas:
+            if schema.required and schema.name not in respond.__code__.co_consts:
+                logger.warning(
+                    f"This agent's rules do not call the tool {schema.name}, because they cannot "
+                    f"find its {' and '.join(schema.required)} in what is said. Add a rule to "
+                    "respond() in internal/responder.py, or put a language model into bot.py."
+                )
+
     def can_generate_metrics(self) -> bool:
         """Report the answer as a stage of latency."""
         return True
@@ -253,7 +288,7 @@ class Responder(LLMService):
     async def _answer(self, context: LLMContext) -> None:
         await self.push_frame(LLMFullResponseStartFrame())
         await self.start_ttfb_metrics()
-        answer = respond(context.get_messages(), datetime.now().astimezone())
+        answer = respond(context.get_messages(), datetime.now().astimezone(), self._named)
         await self.stop_ttfb_metrics()
         if isinstance(answer, ToolCall):
             call = FunctionCallFromLLM(answer.name, str(uuid.uuid4()), answer.arguments, context)

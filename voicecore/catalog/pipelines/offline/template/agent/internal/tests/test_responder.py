@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 import pytest
+from loguru import logger
 from pipecat.processors.aggregators import async_tool_messages
 from pipecat.processors.aggregators.llm_context import LLMContextMessage
+from pipecat.services.llm_service import FunctionCallParams
 
-from ..responder import ToolCall, respond
-
-if TYPE_CHECKING:
-    from pipecat.processors.aggregators.llm_context import LLMContextMessage
+from ..responder import Responder, ToolCall, respond
 
 NOW = datetime(2026, 11, 22, 15, 4)  # a Sunday
 
@@ -49,6 +47,29 @@ def test_rules(said: str, expected: str | ToolCall) -> None:
     assert answer(said) == expected
 
 
+def test_keys_are_told() -> None:
+    assert answer("(pressed 1 2 # on the telephone)") == "You pressed 1 2 pound."
+
+
+def test_tool_without_arguments_is_called_by_its_name() -> None:
+    said: list[LLMContextMessage] = [{"role": "user", "content": "What is the weather today?"}]
+    assert respond(said, NOW, ["play_music", "weather"]) == ToolCall("weather", {})
+    assert respond(said, NOW, ["weather_tomorrow"]) == "It is Sunday, November 22."
+
+
+def test_tools_that_no_rule_calls_are_reported_at_start() -> None:
+    async def opening_hours(params: FunctionCallParams, day: str) -> None: ...
+    async def book_table(params: FunctionCallParams, day: str, people: int = 2) -> None: ...
+    async def weather(params: FunctionCallParams) -> None: ...
+
+    warnings: list[str] = []
+    sink = logger.add(warnings.append, level="WARNING", format="{message}")
+    Responder("", [opening_hours, book_table, weather])
+    logger.remove(sink)
+    (warning,) = warnings
+    assert "do not call the tool book_table" in warning and "its day in what is said" in warning
+
+
 def test_remembers_earlier_words() -> None:
     assert answer("My name is Ada.", "What is my name?") == "Your name is Ada."
     assert answer("Repeat after me.", "The rain.") == "The rain."
@@ -66,6 +87,10 @@ def test_says_that_it_is_rule_based() -> None:
         ('{"status": "shipped", "day": 2}', "The status is shipped, the day is 2."),
         ('"Your parcel is here."', "Your parcel is here."),
         ("84", "The answer is 84."),
+        ("null", "That is done."),
+        ('["milk", "eggs"]', "The answer is milk, eggs."),
+        ('{"order_number": 7, "state": "on_hold"}', "The order number is 7, the state is on hold."),
+        ('{"error": "no such order."}', "Sorry, that did not work: no such order."),
         (
             '"The function `opening_hours` failed and returned no result."',
             "Sorry, I could not find that out.",
