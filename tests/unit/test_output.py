@@ -105,6 +105,14 @@ def test_shows_text_as_it_is_written() -> None:
     assert stderr.getvalue() == "[red]:key:[/]\n"
 
 
+def test_prose_of_the_result_is_wrapped_between_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "20")
+    stdout = Tty()
+    Output(stdout, io.StringIO()).record([Span("f934a962  agent  We are open from noon to four.")])
+    rows = [row.rstrip() for row in stdout.getvalue().splitlines()]
+    assert rows == ["f934a962  agent  We", "are open from noon", "to four."]
+
+
 def test_line_of_the_result_is_not_wrapped_on_a_terminal() -> None:
     stdout = Tty()
     Output(stdout, io.StringIO()).record([Span("a" * 150 + " "), Span("b" * 150)])

@@ -117,7 +117,7 @@ class Output:
 
         # A new console for each line, so that a resized window is noticed.
         console = Console(file=self._stdout, highlight=False, soft_wrap=True)
-        console.print(_text_of(line, cropped=False))
+        _print(console, line)
 
     def say(self, text: str = "", style: str = "") -> None:
         """Show a message."""
@@ -134,9 +134,7 @@ class Output:
     def lines(self, lines: Iterable[Line]) -> None:
         """Show styled lines."""
         for line in lines:
-            text = _text_of(line, cropped=False)
-            prose = self.console.is_terminal and not _KEPT.search(text.plain)
-            self.console.print(text, soft_wrap=not prose)
+            _print(self.console, line)
 
     def error(self, error: VoicecoreError) -> None:
         """Show what failed and what to type next."""
@@ -238,6 +236,13 @@ class Output:
             vertical_overflow="crop",
         ):
             yield
+
+
+def _print(console: Console, line: Line) -> None:
+    """Print a line; a terminal breaks it between words, if it may be broken."""
+    text = _text_of(line, cropped=False)
+    prose = console.is_terminal and not _KEPT.search(text.plain)
+    console.print(text, soft_wrap=not prose)
 
 
 def _text_of(line: Line, cropped: bool = True) -> Text:
