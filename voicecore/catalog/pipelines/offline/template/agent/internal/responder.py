@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fractions import Fraction
@@ -49,11 +49,12 @@ class ToolCall:
 
 
 def respond(
-    messages: Sequence[LLMContextMessage], now: datetime, named: Sequence[str] = ()
+    messages: Sequence[LLMContextMessage], now: datetime, named: Mapping[str, str] | None = None
 ) -> str | ToolCall:
     """Return the answer to the last message: the first rule that applies.
 
-    `named` are tools without arguments, which a caller calls by the words of their names.
+    `named` are tools that a caller calls by name, each with its argument, or an empty text:
+    "the weather today" calls `weather_today`, and "order status with 1042" passes 1042 on.
     """
     last = messages[-1]
     role = last.get("role") if isinstance(last, dict) else ""
@@ -78,8 +79,12 @@ def respond(
         return f"Your name is {name}." if name else "You have not told me your name."
     if name := _name_in(text):
         return f"Nice to meet you, {name}."
-    for name in named:
-        if set(name.lower().split("_")) <= set(re.findall(r"\w+", said)):
+    for name, argument in (named or {}).items():
+        words = name.lower().split("_")
+        value = re.search(rf"\b{' '.join(words)} with (.+?)[.?!]*$", text, re.I)
+        if argument and value:
+            return ToolCall(name, {argument: value[1]})
+        if not argument and set(words) <= set(re.findall(r"\w+", said)):
             return ToolCall(name, {})
     if re.search(r"\b(open|opening|close|closing|hours)\b", said):
         return ToolCall("opening_hours", {"day": _day(said, now)})
@@ -264,9 +269,12 @@ class Responder(LLMService):
         )
 
         schemas = [DirectFunctionWrapper(tool).to_function_schema() for tool in tools]
-        self._named = [schema.name for schema in schemas if not schema.required]
-        for schema in schemas:
-            if schema.required and schema.name not in respond.__code__.co_consts:
+        own = [schema for schema in schemas if schema.name not in respond.__code__.co_consts]
+        self._named = {
+            schema.name: "".join(schema.required) for schema in own if len(schema.required) < 2
+        }
+        for schema in own:
+            if schema.name not in self._named:
                 logger.warning(
                     f"This agent's rules do not call the tool {schema.name}, because they cannot "
                     f"find its {' and '.join(schema.required)} in what is said. Add a rule to "
