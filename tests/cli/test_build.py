@@ -82,6 +82,8 @@ def test_image_is_planned_built_stored_pushed_and_found_again(line: Line) -> Non
     assert Path(stored["reference"]).is_dir()
     assert stored["unpacked_bytes"] == sum(layer["unpacked"] for layer in stored["layers"])
     again = line.run("build", "--builder", "direct")
+    assert "Nothing to do: the image already exists." in again.stderr
+    assert "  total " not in again.stderr
     assert "push it:  voicecore build --push REPOSITORY" in again.stderr
 
     built = line.run(*build, "--sbom", "sbom.json")

@@ -30,6 +30,8 @@ from voicecore.project.project import Project, load_project
 from voicecore.project.snapshot_check import CapturesFound, check_snapshot, warn_of_captures
 from voicecore.project.version import tell_version
 
+_PUSH = "It is stored here; push it:  voicecore build --push REPOSITORY"
+
 
 def run(context: Context, options: BuildOptions) -> ExitCode:
     """Plan the image, build it unless the registry has it, and report it."""
@@ -169,7 +171,7 @@ def _print(context: Context, options: BuildOptions, report: BuildReport) -> None
     output = context.output
     if not report.builder:
         output.say(f"Nothing to do: the image already exists.  {report.location}")
-        output.note(f"  {report.digest}")
+        output.note(f"  {report.digest or _PUSH}")
         return
     output.say()
     output.lines(lines(report))
@@ -181,6 +183,6 @@ def _print(context: Context, options: BuildOptions, report: BuildReport) -> None
     if options.sbom:
         output.note(f"  SBOM: {options.sbom}")
     if not report.pushed and report.builder == "direct" and not report.smoke_test:
-        output.note("  It is stored here; push it:  voicecore build --push REPOSITORY")
+        output.note(f"  {_PUSH}")
     elif not report.smoke_test:
         output.note("  Check that it starts in time:  voicecore build --check")

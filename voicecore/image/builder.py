@@ -49,7 +49,7 @@ class BuildResult:
     builder: str
     """Name of the builder; empty if nothing was built."""
     image: BuiltImage | None
-    """The image; None if nothing was built."""
+    """The image; None if the registry had it already."""
     location: str
     """Reference in a registry or an engine, or a folder."""
     digest: str
@@ -68,6 +68,11 @@ class FinishedBuild(Protocol):
     @property
     def location(self) -> str:
         """Place of the image before a push: a reference or a folder."""
+        ...
+
+    @property
+    def unchanged(self) -> bool:
+        """True if an earlier build on this machine made the same image."""
         ...
 
     def check(self, engine: Engine) -> SmokeTestResult:
@@ -125,7 +130,8 @@ def build_image(
     if request.repository:
         plan = with_repository(plan, request.repository())
     if not plan.target:
-        return BuildResult(request.builder.name, built.image, built.location, "", smoke_test)
+        builder = "" if built.unchanged and not smoke_test else request.builder.name
+        return BuildResult(builder, built.image, built.location, "", smoke_test)
     digest = plan.pushed_digest or _push(plan, plan.target, built)
     return BuildResult(request.builder.name, built.image, str(plan.target), digest, smoke_test)
 

@@ -14,13 +14,13 @@ PACKAGES_SHOWN = 10
 
 @dataclass(frozen=True)
 class BuildReport:
-    """An image and how it was report."""
+    """An image, and how it was built."""
 
     name: str
     """Name of the project."""
     tag: str
     builder: str
-    """"buildx", "direct", "codebuild", or "" when the registry had the image already."""
+    """"buildx", "direct", "codebuild", or "" when the image existed already."""
     seconds: float
     base: BaseImage
     base_days: int | None

@@ -45,7 +45,8 @@ def build_plan(
 ) -> BuildxBuild:
     """Build the image of `plan`, unless the engine has it. Raises as `build` does."""
     name = plan.local_reference
-    if fresh or not engine.has(name):
+    unchanged = not fresh and engine.has(name)
+    if not unchanged:
         with _context(plan, blobs_folder(env)) as context:
             inputs = BuildxInputs(
                 context=context,
@@ -58,7 +59,7 @@ def build_plan(
             )
             build(engine, inputs, env, on_progress)
     image = engine.inspect(name, plan.tag, base_layers=len(plan.base.manifest["layers"]))
-    return BuildxBuild(plan, image, engine, on_progress)
+    return BuildxBuild(plan, image, engine, on_progress, unchanged)
 
 
 @contextmanager
@@ -88,6 +89,7 @@ class BuildxBuild:
     image: BuiltImage
     engine: Engine
     on_progress: OnProgress
+    unchanged: bool
 
     @property
     def location(self) -> str:

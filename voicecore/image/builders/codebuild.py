@@ -125,6 +125,7 @@ class RemoteBuild:
 
     image: BuiltImage
     location: str
+    unchanged: bool = False
 
     def check(self, engine: Engine) -> SmokeTestResult:
         """Not possible: the image is not on this machine (`builder_choice.require_possible`)."""

@@ -139,6 +139,11 @@ class DirectBuild:
         """Folder of the store that has its blobs."""
         return str(self.stored.store)
 
+    @property
+    def unchanged(self) -> bool:
+        """True if the store had the image already."""
+        return self.stored.unchanged
+
     def check(self, engine: Engine) -> SmokeTestResult:
         """Load the image into `engine` and run its smoke test."""
         with tempfile.TemporaryDirectory(prefix="voicecore-") as folder:
@@ -205,6 +210,7 @@ def _assemble(
     document = config_of(inputs.base, inputs.stage, inputs.labels, layers)
     config = encoded(document)
     manifest = manifest_of(inputs.base, config, layers)
+    unchanged = blob_path(store, digest_of(manifest)).exists()
     for content in (config, manifest):
         write_atomically(blob_path(store, digest_of(content)), content)
     image = BuiltImage(
@@ -214,4 +220,4 @@ def _assemble(
         layers=(*base_layers(inputs.base), *layers),
         packages=packages,
     )
-    return StoredImage(image, inputs.base, store, manifest, config)
+    return StoredImage(image, inputs.base, store, manifest, config, unchanged)

@@ -37,6 +37,8 @@ class StoredImage:
     store: Path
     manifest: bytes = field(repr=False)
     config: bytes = field(repr=False)
+    unchanged: bool
+    """True if the store had the same image before."""
 
 
 @dataclass(frozen=True)
