@@ -1,11 +1,12 @@
 """Which saved files make a new version of an agent."""
 
+import asyncio
 import os
 from pathlib import Path
 
 import pytest
 
-from voicecore.local.processes.sources import is_source, saved_since, source_folders
+from voicecore.local.processes.sources import is_source, saved_since, saves, source_folders
 
 
 @pytest.mark.parametrize(
@@ -40,3 +41,20 @@ def test_only_source_files_count_as_saved_since_a_moment(tmp_path: Path) -> None
         os.utime(tmp_path / name, (saved, saved))
     assert not saved_since(200, tmp_path)
     assert saved_since(99, tmp_path)
+
+
+def test_files_of_a_new_folder_are_watched(tmp_path: Path) -> None:
+    async def watch() -> None:
+        watching = saves(tmp_path)
+        saved = asyncio.ensure_future(anext(watching))
+        await asyncio.sleep(0)
+        (tmp_path / "prompts").mkdir()
+        (tmp_path / "prompts/greeting.txt").write_text("Hello")
+        await asyncio.wait_for(saved, 60)
+        saved = asyncio.ensure_future(anext(watching))
+        await asyncio.sleep(0)
+        (tmp_path / "prompts/greeting.txt").write_text("Good day")
+        await asyncio.wait_for(saved, 60)
+        await watching.aclose()
+
+    asyncio.run(watch())

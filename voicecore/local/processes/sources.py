@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import aclosing
 from pathlib import Path
 
@@ -26,10 +26,10 @@ def is_source(path: Path, root: Path) -> bool:
     return path.suffix in _SUFFIXES or path.name in _NAMES
 
 
-async def saves(root: Path) -> AsyncIterator[None]:
+async def saves(root: Path) -> AsyncGenerator[None]:
     """Yield whenever source files under `root`, a resolved path, were saved.
 
-    It watches before it first waits. What is saved while its caller works is yielded afterwards.
+    It watches before it first waits, and while its caller works, unless there is a new folder.
     """
     while True:
         folders = source_folders(root)
@@ -42,23 +42,29 @@ async def saves(root: Path) -> AsyncIterator[None]:
         )
         async with aclosing(changes):
             async for changed in changes:
-                moved = source_folders(root) != folders
-                if moved or any(is_source(Path(path), root) for _, path in changed):
+                current = source_folders(root)
+                added = _sources_in([each for each in current if each not in folders], root)
+                if any(is_source(Path(path), root) for _, path in changed) or any(added):
                     yield
-                if moved:
+                if current != folders:
                     break
 
 
 def saved_since(moment: float, root: Path) -> bool:
     """Return whether a source file under `root` was saved after `moment`, in seconds since 1970."""
-    files = (path for folder in source_folders(root) for path in folder.iterdir())
-    return any(is_source(path, root) and path.lstat().st_mtime > moment for path in files)
+    files = _sources_in(source_folders(root), root)
+    return any(path.lstat().st_mtime > moment for path in files)
 
 
 def source_folders(root: Path) -> list[Path]:
     """Return `root` and the folders under it that can hold source files."""
     below = (path for path in root.iterdir() if path.is_dir() and not _is_ignored(path))
     return [root, *(folder for path in sorted(below) for folder in source_folders(path))]
+
+
+def _sources_in(folders: Iterable[Path], root: Path) -> Iterator[Path]:
+    files = (path for folder in folders for path in folder.iterdir())
+    return (path for path in files if is_source(path, root))
 
 
 def _is_ignored(folder: Path) -> bool:
