@@ -105,6 +105,11 @@ def test_call_over_websocket(
         # Not tested over WebRTC: on a busy machine the latency message may come too late.
         latency = page.get_by_role("log").locator(".agent summary").first
         expect(latency).to_have_text(re.compile(r"\d\.\d\d s"))
+        expect_end_in_view_at_every_size(page)
+        page.get_by_title("Settings").click()
+        page.get_by_label("Show tool calls and latency").uncheck()
+        expect(page.locator(".latency")).to_have_count(0)
+        page.get_by_title("Settings").click()
 
         type_text(page, f"Repeat after me: {LONG_STORY}")
         page.locator(".side.speaking", has_text="Agent").wait_for()
@@ -116,6 +121,24 @@ def test_call_over_websocket(
     page.goto("about:blank")  # leaving the page hangs up
     while stopped_sessions(project) == before:
         page.wait_for_timeout(50)
+
+
+def expect_end_in_view_at_every_size(page: Page) -> None:
+    """A window that is resized, or a phone that is turned, still shows the last lines."""
+    size = page.viewport_size
+    assert size
+    for width, height in ((320, 568), (667, 375), (768, 1024)):
+        page.set_viewport_size({"width": width, "height": height})
+        page.wait_for_function(
+            "() => { const view = document.querySelector('.transcript');"
+            " return view.scrollHeight - view.scrollTop - view.clientHeight < 2 }"
+        )
+        lines = "view => view.clientHeight / parseFloat(getComputedStyle(view).lineHeight)"
+        assert page.locator(".transcript").evaluate(lines) >= 5
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        # The text field shows its placeholder.
+        assert page.get_by_label("Type instead of speaking").evaluate("e => e.clientWidth") > 150
+    page.set_viewport_size(size)
 
 
 def test_call_over_webrtc(

@@ -58,6 +58,15 @@ def test_page_says_why_the_call_did_not_start(
     expect(alert).to_contain_text(advice)
 
 
+def test_server_that_was_away_is_asked_again(page: Page, site: Site) -> None:
+    page.route("**/config", lambda route: route.abort())
+    page.goto(site.invitation)
+    expect(page.get_by_role("alert")).to_contain_text("The server does not answer")
+    page.unroute("**/config")
+    page.get_by_role("button", name="Try again").click()
+    expect(page.get_by_role("button", name="Start the call")).to_be_visible()
+
+
 def test_key_replaces_an_expired_invite(page: Page, site: Site) -> None:
     call(page, site, response(401, "unauthorized", "expired"))
     expect(page.get_by_role("alert")).to_contain_text("This invitation is not valid")
@@ -71,7 +80,7 @@ def test_key_replaces_an_expired_invite(page: Page, site: Site) -> None:
 def test_button_waits_after_too_many_calls(page: Page, site: Site) -> None:
     call(page, site, response(429, "rate_limited", "Slow down", **{"Retry-After": "2"}))
     expect(page.get_by_role("alert")).to_contain_text("Too many calls at once")
-    button = page.get_by_role("button", name="Call again")
+    button = page.get_by_role("button", name="Try again")
     expect(button).to_be_disabled()
     expect(button).to_be_enabled()
 
@@ -131,6 +140,9 @@ def test_address_does_not_show_the_invite(page: Page, site: Site) -> None:
 
 def test_page_without_invite_asks_for_a_key(page: Page, site: Site) -> None:
     page.goto(site.url)
+    page.get_by_label("Access key").fill("   ")
+    page.keyboard.press("Enter")
+    assert page.get_by_label("Access key").evaluate("field => field.validationMessage")
     page.get_by_label("Access key").fill("a key")
     page.keyboard.press("Enter")
     expect(page.get_by_role("button", name="Start the call")).to_be_visible()

@@ -181,7 +181,7 @@ export class Connection {
       const stages = Array.isArray(data.stages) ? data.stages : [];
       this.conversation.latencyMeasured({ ms: Number(data.total_ms), stages });
     } else if (type === "tool_call") {
-      this.conversation.note(`${data.name} took ${Math.round(Number(data.ms))} ms`);
+      this.conversation.note(`${data.name} took ${Math.round(Number(data.ms))} ms`, true);
     } else if (type === "sound" && data.outcome !== "heard") {
       this.conversation.note(String(data.message)); // what was heard is in the transcript
     }

@@ -14,6 +14,8 @@ export interface Line {
   who: "you" | "agent" | "note";
   text: string;
   interrupted?: boolean;
+  /** True for what only a developer wants to see. */
+  detail?: boolean;
   /** Number of the turn that this line answers. */
   turn?: number | undefined;
 }
@@ -233,8 +235,8 @@ export class Conversation {
     else if (last && last.parts.length === 0) last.parts = partsOf(last.ms, latency);
   }
 
-  note(text: string): void {
-    this.lines.push({ key: this.#key++, who: "note", text });
+  note(text: string, detail = false): void {
+    this.lines.push({ key: this.#key++, who: "note", text, detail });
   }
 
   /** Complete an answer after enough silence. Returns true if this added a line. */

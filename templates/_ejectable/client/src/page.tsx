@@ -2,6 +2,7 @@
 
 import { render } from "preact";
 import { Call, preload } from "./call";
+import { chooseDetails, showsDetails } from "./details";
 import { type Config, fetchConfig, type TransportName } from "./server";
 import "./page.css";
 import { type Problem, problemFrom } from "./problem";
@@ -24,6 +25,12 @@ function show(): void {
       configProblem={configProblem}
       transport={transport}
       choose={choose}
+      details={showsDetails(call.invite)}
+      chooseDetails={(shown) => {
+        chooseDetails(shown);
+        show();
+      }}
+      retry={load}
     />,
     root,
   );
@@ -51,12 +58,17 @@ addEventListener("keydown", (event) => {
 // An invite link that is opened in a tab that already shows the page.
 addEventListener("hashchange", () => call.takeInvite());
 
-show();
-try {
-  config = await fetchConfig();
-  document.title = config.project;
-  choose(config.transports[0] ?? transport);
-} catch (error) {
-  configProblem = problemFrom(error);
+async function load(): Promise<void> {
+  configProblem = undefined;
+  show();
+  try {
+    config = await fetchConfig();
+    document.title = config.project;
+    choose(config.transports[0] ?? transport);
+  } catch (error) {
+    configProblem = problemFrom(error);
+  }
+  show();
 }
-show();
+
+void load();

@@ -20,17 +20,17 @@ export class ConnectionLost extends Error {}
 const MICROPHONE: Record<string, Problem> = {
   NotAllowedError: {
     title: "The microphone is blocked",
-    advice: "Allow it with the icon next to the page’s address, then call again.",
+    advice: "Allow it with the icon next to the page’s address, then try again.",
     remedy: "no-microphone",
   },
   NotFoundError: {
     title: "No microphone found",
-    advice: "Plug one in and call again, or type what you want to say.",
+    advice: "Plug one in and try again, or type what you want to say.",
     remedy: "no-microphone",
   },
   NotReadableError: {
     title: "The microphone is in use",
-    advice: "Close the other program that uses it, then call again.",
+    advice: "Close the other program that uses it, then try again.",
     remedy: "no-microphone",
   },
   SecurityError: {
@@ -50,23 +50,23 @@ export function problemFrom(error: unknown): Problem {
   if (error instanceof ServerUnreachable) {
     return {
       title: "The server does not answer",
-      advice: "Check your internet connection, then call again.",
+      advice: "Check your internet connection, then try again.",
     };
   }
   if (error instanceof ConnectionLost) {
     return {
       title: "The connection was lost",
-      advice: "Reconnecting failed. When you are online, call again.",
+      advice: "Reconnecting failed. When you are online, try again.",
     };
   }
   if (error instanceof AgentUnavailable) {
     return {
       title: "The agent is not available",
-      advice: `${error.message} Call again in a moment.`,
+      advice: `${error.message} Try again in a moment.`,
     };
   }
   console.error(error);
-  return { title: "The call failed", advice: `Call again. (${error})` };
+  return { title: "The call failed", advice: `Try again. (${error})` };
 }
 
 function problemFromServer(error: ServerError): Problem {
@@ -87,21 +87,21 @@ function problemFromServer(error: ServerError): Problem {
     case 429:
       return {
         title: "Too many calls at once",
-        advice: "Wait a moment, then call again.",
+        advice: "Wait a moment, then try again.",
         remedy: "wait",
         wait: retryAfter,
       };
     case 503:
       return {
         title: "The server cannot take calls now",
-        advice: `${sentence(message)} Call again in a minute.`,
+        advice: `${sentence(message)} Try again in a minute.`,
         remedy: "wait",
         wait: retryAfter,
       };
     default:
       return {
         title: "The server refused the call",
-        advice: `${sentence(message)} Call again, or report this to the operator: ${status} ${code}.`,
+        advice: `${sentence(message)} Try again, or report this to the operator: ${status} ${code}.`,
       };
   }
 }

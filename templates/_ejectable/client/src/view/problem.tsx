@@ -33,7 +33,15 @@ export function KeyForm({ enter }: { enter(key: string): void }) {
     <form class="key" onSubmit={submit}>
       <label>
         <span>Access key</span>
-        <input ref={key} type="password" autocomplete="off" spellcheck={false} required />
+        <input
+          ref={key}
+          type="password"
+          autocomplete="off"
+          spellcheck={false}
+          required
+          pattern=".*\S.*"
+          title="Enter the key, or open an invite link."
+        />
       </label>
       <button type="submit" class="primary">
         Continue

@@ -17,31 +17,39 @@ interface Properties {
   configProblem: Problem | undefined;
   transport: TransportName;
   choose(name: TransportName): void;
+  details: boolean;
+  chooseDetails(shown: boolean): void;
+  /** Ask the server again for its config. */
+  retry(): void;
 }
 
-export function Screen({ call, config, configProblem, transport, choose }: Properties) {
+export function Screen(properties: Properties) {
+  const { call, config, configProblem, transport, details, retry } = properties;
   const { active, conversation, ended } = call;
   const start = (silent?: boolean) => void call.start(transport, silent);
-  const settings = <Settings call={call} config={config} transport={transport} choose={choose} />;
+  const settings = <Settings {...properties} />;
   const problem = configProblem ?? call.problem;
   return (
     <main class={active ? "screen in-call" : ended ? "screen ended" : "screen"}>
       <header>
         <h1>{config?.project ?? "\u00a0"}</h1>
-        <Status call={call} transport={transport} />
+        <Status call={call} transport={transport} details={details} />
       </header>
       {active && <Waveform call={call} />}
-      {(active || ended) && <Transcript conversation={conversation} active={active} />}
+      {(active || ended) && (
+        <Transcript conversation={conversation} active={active} details={details} />
+      )}
       {!active && (
         <section class="welcome" aria-label="Start a call">
           {!ended && (
             <>
               <Waveform call={call} />
-              <h2>{config ? `Talk to ${config.project}` : "One moment"}</h2>
-              <p>Speak as on the phone. Interrupt at any time, or type.</p>
+              <h2>{config ? `Talk to ${config.project}` : configProblem ? "" : "One moment"}</h2>
+              {!configProblem && <p>Speak as on the phone. Interrupt at any time, or type.</p>}
             </>
           )}
           {problem && <ProblemMessage problem={problem} startSilently={() => start(true)} />}
+          {configProblem && <StartButton problem={configProblem} again={false} start={retry} />}
           {config && !call.invite && <KeyForm enter={(key) => call.useInvite(key)} />}
           {config && call.invite && (
             <StartButton problem={call.problem} again={ended} start={() => start()} />
@@ -73,10 +81,10 @@ function StartButton({ problem, again, start }: StartProperties) {
     const timer = setInterval(() => setWait((seconds) => Math.max(0, seconds - 1)), 1000);
     return () => clearInterval(timer);
   }, [problem]);
-  const label = again || problem ? "Call again" : "Start the call";
+  const label = problem ? "Try again" : again ? "Call again" : "Start the call";
   return (
     <button type="button" class="primary" onClick={start} disabled={wait > 0} ref={button}>
-      {wait > 0 ? `Call again in ${wait} s` : label}
+      {wait > 0 ? `${label} in ${wait} s` : label}
     </button>
   );
 }

@@ -12,9 +12,12 @@ interface Properties {
   config: Config | undefined;
   transport: TransportName;
   choose(name: TransportName): void;
+  details: boolean;
+  chooseDetails(shown: boolean): void;
 }
 
-export function Settings({ call, config, transport, choose }: Properties) {
+export function Settings(properties: Properties) {
+  const { call, config, transport, choose, details, chooseDetails } = properties;
   const { microphones, speakers } = call.devices;
   const transports = config?.transports ?? [];
   return (
@@ -56,6 +59,14 @@ export function Settings({ call, config, transport, choose }: Properties) {
             choose={(id) => void call.useSpeaker(id)}
           />
         )}
+        <label class="switch">
+          <input
+            type="checkbox"
+            checked={details}
+            onChange={(event) => chooseDetails(event.currentTarget.checked)}
+          />
+          <span>Show tool calls and latency</span>
+        </label>
       </div>
     </details>
   );

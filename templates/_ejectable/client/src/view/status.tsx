@@ -10,7 +10,14 @@ export const TITLES: Record<TransportName, string> = {
   daily: "Daily",
 };
 
-export function Status({ call, transport }: { call: Call; transport: TransportName }) {
+interface Properties {
+  call: Call;
+  transport: TransportName;
+  /** Whether path and latency are shown. */
+  details: boolean;
+}
+
+export function Status({ call, transport, details }: Properties) {
   const { phase, path, connectedAt, ended, durationMs, conversation } = call;
   const { median } = conversation;
   return (
@@ -23,13 +30,17 @@ export function Status({ call, transport }: { call: Call; transport: TransportNa
       </span>
       {phase === "live" && (
         <>
-          <span class="path">{path ? `${TITLES[transport]}, ${path}` : TITLES[transport]}</span>
+          {details && (
+            <span class="path">{path ? `${TITLES[transport]}, ${path}` : TITLES[transport]}</span>
+          )}
           <Clock since={connectedAt ?? 0} />
         </>
       )}
       {phase === "idle" && ended && (
         <>
-          {median !== undefined && <span>{`median latency ${(median / 1000).toFixed(2)} s`}</span>}
+          {details && median !== undefined && (
+            <span>{`median latency ${(median / 1000).toFixed(2)} s`}</span>
+          )}
           <span class="clock">{clock(durationMs)}</span>
         </>
       )}

@@ -1,6 +1,6 @@
 /** The transcript, with the latency of each answer. */
 
-import { useLayoutEffect, useRef } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import type { Conversation, Line, Turn } from "../conversation";
 
 const NAMES = { you: "You", agent: "Agent", note: "" };
@@ -11,15 +11,25 @@ const NEAR_END = 80;
 interface Properties {
   conversation: Conversation;
   active: boolean;
+  /** Whether tool calls and latency are shown. */
+  details: boolean;
 }
 
-export function Transcript({ conversation, active }: Properties) {
+export function Transcript({ conversation, active, details }: Properties) {
   const view = useRef<HTMLElement>(null);
   const atEnd = useRef(true);
   const { lines, pending, turns } = conversation;
-  useLayoutEffect(() => {
+  const turnOf = ({ turn = 0 }: Line) => (details ? turns[turn - 1] : undefined);
+  const keepEnd = () => {
     if (atEnd.current) view.current?.scrollTo({ top: view.current.scrollHeight });
-  });
+  };
+  useLayoutEffect(keepEnd);
+  // The window is resized or turned, or a phone shows its keyboard.
+  useEffect(() => {
+    const resizing = new ResizeObserver(keepEnd);
+    if (view.current) resizing.observe(view.current);
+    return () => resizing.disconnect();
+  }, []);
   const onScroll = ({
     currentTarget: { scrollHeight, scrollTop, clientHeight },
   }: {
@@ -32,14 +42,16 @@ export function Transcript({ conversation, active }: Properties) {
       {/* Screen readers get only final lines; pending ones still change. */}
       <div role="log" aria-live="polite">
         <ol>
-          {lines.map((line) => (
-            <TranscriptLine key={line.key} line={line} turn={turns[(line.turn ?? 0) - 1]} />
-          ))}
+          {lines
+            .filter((line) => details || !line.detail)
+            .map((line) => (
+              <TranscriptLine key={line.key} line={line} turn={turnOf(line)} />
+            ))}
         </ol>
       </div>
       <ol class="pending" aria-hidden="true">
         {pending.map((line) => (
-          <TranscriptLine key={line.key} line={line} turn={turns[(line.turn ?? 0) - 1]} />
+          <TranscriptLine key={line.key} line={line} turn={turnOf(line)} />
         ))}
       </ol>
       {active && conversation.thinking && <p class="thinking">…</p>}
