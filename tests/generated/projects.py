@@ -27,7 +27,6 @@ from voicecore.catalog.pipelines.record import services_of
 from voicecore.catalog.transports import TRANSPORTS
 from voicecore.scaffold.render import Answers, render
 
-START_SECONDS = 30  # AgentCore's limit from start to healthy
 PATIENCE_SECONDS = 120  # that only a broken test reaches
 SECRET = "a-secret-that-only-this-project-has"
 
