@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -64,14 +63,13 @@ def test_commands_run_beside_the_agent_of_their_session(tmp_path: Path) -> None:
             with pytest.raises(ClientError, match="timeout"):
                 await asyncio.to_thread(run_command, here, session, "ls", timeout=0)
 
+            begun = tmp_path / "begun"
             running = asyncio.create_task(
-                asyncio.to_thread(run_command, here, session, "echo $$; sleep 600")
+                asyncio.to_thread(run_command, here, session, f"echo $$; touch {begun}; sleep 6000")
             )
-            await asyncio.sleep(0.3)
-            started = time.monotonic()
+            assert await here.wait(begun.exists, 60)
             await here.stop(session)
-            pid = int(said(await running, "stdout"))
-            assert time.monotonic() - started < 5
+            pid = int(said(await asyncio.wait_for(running, 600), "stdout"))
             assert await here.wait(lambda: not alive(pid), 5)
 
     asyncio.run(main())

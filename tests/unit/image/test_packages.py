@@ -170,7 +170,7 @@ def test_cancelled_program_is_killed(tmp_path: Path) -> None:
     agent = make_agent(tmp_path)
     mark = tmp_path / "pid"
     (agent / "internal/prune.py").write_text(
-        f"import os, time\nopen({str(mark)!r}, 'w').write(str(os.getpid()))\ntime.sleep(60)\n"
+        f"import os, time\nopen({str(mark)!r}, 'w').write(str(os.getpid()))\ntime.sleep(600)\n"
     )
 
     async def work() -> None:
@@ -181,9 +181,7 @@ def test_cancelled_program_is_killed(tmp_path: Path) -> None:
         with pytest.raises(asyncio.CancelledError):
             await task
 
-    started = time.monotonic()
-    asyncio.run(work())
-    assert time.monotonic() - started < 30
+    asyncio.run(asyncio.wait_for(work(), 300))
     with pytest.raises(ProcessLookupError):
         os.kill(int(mark.read_text()), 0)
 
