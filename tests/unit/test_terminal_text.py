@@ -6,6 +6,7 @@ import io
 
 import pytest
 import typer
+from typer.core import TyperGroup
 
 from voicecore.cli.app import app
 from voicecore.console.output import Output, Span, columns, cropped, dollars, wrapped
@@ -73,6 +74,15 @@ def test_only_prose_is_broken_into_lines(line: str, broken: bool) -> None:
     rows = terminal.getvalue().splitlines()
     assert (len(rows) > 1) is broken
     assert [word for row in rows for word in row.split()] == line.split()
+
+
+def test_help_of_every_command_fits_80_columns() -> None:
+    group = typer.main.get_command(app)
+    assert isinstance(group, TyperGroup)
+    for name, command in group.commands.items():
+        context = command.make_context(name, [], resilient_parsing=True, terminal_width=80)
+        long = [line for line in command.get_help(context).splitlines() if len(line) > 80]
+        assert long == [], name
 
 
 def test_summaries_of_commands_are_whole_in_80_columns() -> None:

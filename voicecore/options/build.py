@@ -20,8 +20,8 @@ class BuildOptions:
       voicecore build
       voicecore build --check
       voicecore build --check-code
-      voicecore build --push 123456789012.dkr.ecr.us-east-1.amazonaws.com/voicecore/support-line
-      voicecore build --builder direct --push localhost:5000/support-line --sbom sbom.json
+      voicecore build --push 123456789012.dkr.ecr.us-east-1.amazonaws.com/line
+      voicecore build --builder direct --push localhost:5000/line --sbom sbom.json
     """
 
     project: ProjectFolder = None

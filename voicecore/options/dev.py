@@ -22,12 +22,12 @@ class DevOptions:
     \b
     Examples:
       voicecore dev
-      voicecore dev --time-scale 60          # AgentCore's 60-minute limit comes after one minute
-      voicecore dev --platform v2            # restore each session from a snapshot
-      voicecore dev --container              # run the arm64 image, as AgentCore starts it
-      sudo voicecore dev --nat               # test TURN: no other path connects
-      sudo voicecore dev --tls               # serve AWS's own host name, too
-      eval "$(voicecore dev --env)"          # point boto3 and the AWS CLI at it
+      voicecore dev --time-scale 60   # the limit of 60 minutes comes after one
+      voicecore dev --platform v2     # restore each session from a snapshot
+      voicecore dev --container       # run the arm64 image, as AgentCore does
+      sudo voicecore dev --nat        # test TURN: no other path connects
+      sudo voicecore dev --tls        # serve AWS's own host name, too
+      eval "$(voicecore dev --env)"   # point boto3 and the AWS CLI at it
     """
 
     project: ProjectFolder = None

@@ -40,7 +40,7 @@ class InitOptions:
     Examples:
       voicecore init
       voicecore init support-line --pipeline offline --yes
-      voicecore init support-line --pipeline cascade --stt deepgram --region us-west-2
+      voicecore init line --pipeline cascade --stt deepgram --region us-west-2
       voicecore init support-line --transport telephony --provider twilio
       voicecore init --list-options | jq .pipelines
     """
