@@ -71,6 +71,8 @@ class World:
         """The agent hears the user begin to speak."""
         arrives = {True: at + self.audio, False: at + self.events}
         self.happens = [each for each in self.happens if each[0] < arrives[each[2] == "sound"]]
+        played = (when for when, _, what in self.happens if what == "sound")
+        self.ends = max((when + 0.04 for when in played), default=0.0)
         self.report(at, rtvi.UserStarted(), CLEAR, rtvi.BotInterrupted(), rtvi.BotStopped())
 
     def reply(self, at: float, reply: Reply, said_until: float | None) -> float:
