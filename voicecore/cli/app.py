@@ -12,8 +12,9 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from functools import cache
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -72,7 +73,13 @@ def main(arguments: list[str] | None = None, context: Context | None = None) -> 
         if sys.argv[1:2] in (["--install-completion"], ["--show-completion"]) and sys.argv[2:]:
             # typer takes the name of a shell only where it does not detect the shell.
             os.environ["_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION"] = "1"
-    app(args=arguments, obj=context, prog_name="voicecore")
+    _root()(args=arguments, obj=context, prog_name="voicecore")
+
+
+@cache
+def _root() -> Callable[..., Any]:
+    # Kept: `app` would build it again for each of the thousands of commands that tests run.
+    return typer.main.get_command(app)
 
 
 def _as_ctrl_c(_: int, frame: FrameType | None) -> None:
