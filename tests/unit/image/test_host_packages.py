@@ -308,6 +308,14 @@ def test_package_that_compiles_is_named_and_not_sent_to_another_builder(company:
     assert "uv build --wheel" in (refused.value.hint or "")
 
 
+def test_wheel_for_another_machine_is_named(company: Company) -> None:
+    tag = f"cp{PYTHON.replace('.', '')}-cp{PYTHON.replace('.', '')}-manylinux_2_17_x86_64"
+    company.require(f'{{ path = "{make_wheel(company.folder, "shared", tag)}" }}')
+    with pytest.raises(NotForArm, match="shared has no wheel for linux/arm64") as refused:
+        company.files()
+    assert "uv lock --project agent" in (refused.value.hint or "")
+
+
 def test_missing_login_is_explained(company: Company) -> None:
     with netrc_login(company):
         lockfile.ensure_lock(company.agent, company.env)

@@ -178,7 +178,15 @@ def _explained(output: str, agent: Path, folder: Path) -> VoicecoreError:
 
 
 def _not_for_arm(output: str, agent: Path) -> VoicecoreError | None:
-    """Return the error for uv's output if a package was built for this machine only."""
+    """Return the error for uv's output if a package is for other machines only."""
+    if absent := re.search(r"Package `(.+?)` can't be installed .*`--no-binary`", output):
+        return NotForArm(
+            f"{absent[1]} has no wheel for linux/arm64 and this version of Python, and no source to "
+            "build one from.",
+            "Add such a wheel where it comes from; to build it on an arm64 machine:  uv build "
+            f"--wheel\nThen run:  uv lock --project {agent.name}",
+            ExitCode.BAD_PROJECT,
+        )
     found = re.search(r"The built wheel `((.+?)-[^`]+)` is not compatible", output)
     if not found:
         return None
