@@ -181,8 +181,8 @@ def _not_for_arm(output: str, agent: Path) -> VoicecoreError | None:
     """Return the error for uv's output if a package is for other machines only."""
     if absent := re.search(r"Package `(.+?)` can't be installed .*`--no-binary`", output):
         return NotForArm(
-            f"{absent[1]} has no wheel for linux/arm64 and this version of Python, and no source to "
-            "build one from.",
+            f"{absent[1]} has no wheel for linux/arm64 and this version of Python, and no source "
+            "from which to build one.",
             "Add such a wheel where it comes from; to build it on an arm64 machine:  uv build "
             f"--wheel\nThen run:  uv lock --project {agent.name}",
             ExitCode.BAD_PROJECT,
