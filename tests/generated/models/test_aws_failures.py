@@ -92,7 +92,7 @@ def test_call_ends_without_credentials(agents: Mapping[str, Agent], pipeline: st
 
 
 def test_call_ends_at_an_endpoint_that_is_no_url(agents: Mapping[str, Agent]) -> None:
-    """The SDK waits forever; Pipecat would hang up after 20 s, without a word."""
+    """With such a URL, the SDK would wait forever."""
 
     async def talk() -> tuple[Running, list[str]]:
         async with (
@@ -100,11 +100,11 @@ def test_call_ends_at_an_endpoint_that_is_no_url(agents: Mapping[str, Agent]) ->
             running(agents["nova-sonic"], models, AWS_ENDPOINT_URL_BEDROCK_RUNTIME="x") as run,
             call(run) as caller,
         ):
-            await run.until("session_ended", seconds=20)
+            await run.until("session_ended")
             return run, errors(caller)
 
     run, messages = asyncio.run(talk())
-    assert messages == ["Amazon Bedrock cannot be reached: no connection within 10 s"]
+    assert messages[0].endswith("Invalid endpoint: x")
     assert_service_failed(run)
 
 

@@ -85,7 +85,7 @@ async def serve(
 def host_names(region: str) -> list[str]:
     return [
         f"{service}.{region}.amazonaws.com"
-        for service in ("bedrock-runtime", "polly", "transcribestreaming")
+        for service in ("bedrock-runtime", "bedrock-runtime-fips", "polly", "transcribestreaming")
     ]
 
 
