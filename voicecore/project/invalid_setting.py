@@ -47,8 +47,8 @@ def unknown(key: str, value: object, choices: tuple[str, ...]) -> InvalidSetting
 
 def did_you_mean(word: str, choices: tuple[str, ...]) -> str:
     """Return the end of a sentence that names the choice closest to `word`; empty if none is."""
-    within = (choice for choice in choices if word.startswith(f"{choice}_"))  # role in role_arn
-    match = next(within, None) or regions.closest(word, choices)
+    known_as = {f"{choice}_{kind}": choice for choice in choices for kind in ("arn", "id", "name")}
+    match = known_as.get(word) or regions.closest(word, choices)
     return f"; did you mean {match!r}?" if match else ""
 
 
