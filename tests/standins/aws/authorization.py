@@ -97,7 +97,7 @@ def _role(account: str, arn: str) -> Any:
 
 
 def _partition(arn: str) -> str:
-    return arn.split(":")[1]
+    return arn.split(":")[1] if arn.startswith("arn:") else "aws"
 
 
 def _document_of(policy: Any) -> str:
