@@ -135,7 +135,9 @@ def test_ctrl_c_ends_logs_cleanly(aws: Aws, following: Following, flag: str) -> 
         assert "Traceback" not in followed.stderr.read()
 
 
-def test_lines_on_a_terminal_are_styled_and_broken_between_words(aws: Aws, following: Following) -> None:
+def test_lines_on_a_terminal_are_styled_and_broken_between_words(
+    aws: Aws, following: Following
+) -> None:
     aws.agent_says(RUNTIME, *CALL, "long " * 60, session=SESSION)
     terminal = pexpect.spawn(
         sys.executable, ["-m", "voicecore", "logs", "--follow"], cwd=following.root,

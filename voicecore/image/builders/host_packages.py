@@ -179,7 +179,7 @@ def _explained(output: str, agent: Path, folder: Path) -> VoicecoreError:
 
 def _not_for_arm(output: str, agent: Path) -> VoicecoreError | None:
     """Return the error for uv's output if a package is for other machines only."""
-    if absent := re.search(r"Package `(.+?)` can't be installed .* no source distribution", output):
+    if absent := re.search(r"Package `(.+?)` can't be installed because it is marked", output):
         return NotForArm(
             f"{absent[1]} has no wheel for linux/arm64 and this version of Python, and no source "
             "from which to build one.",
