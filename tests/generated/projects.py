@@ -57,7 +57,7 @@ EVERY_KIND = [
 COMBINATIONS = [
     Kind("+".join(transports), pipeline)
     for transports in (*combinations(TRANSPORTS, 2), tuple(TRANSPORTS))
-    for pipeline in PIPELINES
+    for pipeline in GENERATED
 ]
 # Tests that install environments cover each transport and each pipeline, not each pair, because a
 # source file depends on one of the two only (test_projects.py). Daily and telephony have their own
