@@ -41,11 +41,11 @@ export function Screen(properties: Properties) {
       )}
       {!active && (
         <section class="welcome" aria-label="Start a call">
-          {!ended && (
+          {!ended && <Waveform call={call} />}
+          {!ended && !configProblem && (
             <>
-              <Waveform call={call} />
-              <h2>{config ? `Talk to ${config.project}` : configProblem ? "" : "One moment"}</h2>
-              {!configProblem && <p>Speak as on the phone. Interrupt at any time, or type.</p>}
+              <h2>{config ? `Talk to ${config.project}` : "One moment"}</h2>
+              <p>Speak as on the phone. Interrupt at any time, or type.</p>
             </>
           )}
           {problem && <ProblemMessage problem={problem} startSilently={() => start(true)} />}
