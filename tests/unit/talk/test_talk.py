@@ -274,3 +274,26 @@ def test_draws_a_screen_on_a_terminal(tmp_path: Path, question: Path) -> None:
         assert "\x1b[?25h" in picture  # the cursor is visible again
 
     run(test)
+
+
+def test_prompt_does_not_ask_where_the_cursor_is(tmp_path: Path) -> None:
+    """A late answer made prompt_toolkit scroll away what had been printed meanwhile."""
+
+    async def test() -> None:
+        async with AgentStandIn() as agent:
+            master, slave = pty.openpty()
+            termios.tcsetwinsize(slave, (24, 80))
+            talk = await Talk.start(
+                agent, tmp_path, "--text",
+                stdin=slave, stdout=slave, stderr=slave, env={"TERM": "xterm-256color"},
+            )  # fmt: skip
+            written = bytearray()
+            loop = asyncio.get_running_loop()
+            loop.add_reader(master, lambda: written.extend(os.read(master, 65536)))
+            await eventually(lambda: b"connected" in written and b"Enter sends" in written)
+            os.write(master, b"\x04")
+            assert await talk.end() == 0
+            loop.remove_reader(master)
+        assert b"\x1b[6n" not in written
+
+    run(test)

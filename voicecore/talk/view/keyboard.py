@@ -61,10 +61,16 @@ class Prompt:
         # Imported here: only --text needs it.
         from prompt_toolkit import PromptSession
         from prompt_toolkit.output import create_output
+        from prompt_toolkit.output.vt100 import Vt100_Output
 
+        output = create_output(sys.stderr)
+        if isinstance(output, Vt100_Output):
+            # An answer that comes after `above` has printed would scroll that line away: the
+            # prompt makes room for as many lines as were free before it.
+            output.enable_cpr = False
         self._session: PromptSession[str] = PromptSession(
             lambda: clean(message()),
-            output=create_output(sys.stderr),
+            output=output,
             interrupt_exception=_PromptInterrupted,
             erase_when_done=True,  # what was typed becomes a line of the transcript
             placeholder=[("ansibrightblack", "Enter sends, Ctrl-D ends the call")],
