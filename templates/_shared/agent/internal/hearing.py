@@ -8,6 +8,7 @@ to the client as an RTVI server message. Its `message` says in one line what to 
 from __future__ import annotations
 
 import math
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
@@ -183,9 +184,16 @@ class SpeechDetector(SileroVADAnalyzer):
             self._ended.append(stretch)
         return confidence if self._speaking or max(self._levels) >= THRESHOLD_DB else 0.0
 
+    def _get_smoothed_volume(self, audio: bytes) -> float:
+        # Measuring takes longer than the model, and only a minimum needs it.
+        return super()._get_smoothed_volume(audio) if self.params.min_volume else 1.0
+
     async def analyze_audio(self, buffer: bytes) -> VADState:
-        """Judge the next audio; return whether the caller is speaking."""
-        state = await super().analyze_audio(buffer)
+        """Judge the next audio; return whether the caller is speaking.
+
+        In this thread: to change threads for each piece costs more than the model.
+        """
+        state = self._run_analyzer(buffer)
         self._speaking = state in (VADState.SPEAKING, VADState.STOPPING)
         return state
 
@@ -261,9 +269,14 @@ class HearingObserver(BaseObserver):
         self._hearing = Hearing()
 
     async def on_push_frame(self, data: FramePushed) -> None:
-        """Follow the call; each frame is also a tick of the clock."""
-        now = data.timestamp / 1e9
-        known = self._follow(data.frame, now)
+        """Follow the call."""
+        for sound in self._follow(data.frame, time.monotonic()):
+            await self._report(sound)
+
+    async def on_audio(self) -> None:
+        """Report what the detector has heard, and what no transcript can be expected for."""
+        now = time.monotonic()
+        known: list[Stretch] = []
         if isinstance(self._detector, SpeechDetector):
             for sound in self._detector.take():
                 known += self._hearing.ended(sound, now)

@@ -28,6 +28,12 @@ from pipecat.transports.base_transport import BaseTransport
 
 RATES, CHANNELS = range(8_000, 192_001), range(1, 9)  # of audio hardware
 PIECE_SECONDS = 0.02
+# While nobody speaks, the pieces are longer: to wake the pipeline costs more than to judge a piece.
+GULP_SECONDS = 0.1
+# What is louder (RMS) ends that at once: hearing.py takes speech from -45 dBFS on.
+QUIET_DB = -50.0
+# A pause of this length belongs to speech.
+PAUSE_SECONDS = 1.0
 # Audio that is late or came in one piece is heard faster than real time. Speech-to-text keeps only
 # 1 s until the detector, which comes after it, has recognized the start of speech.
 SPEED = 4
@@ -88,9 +94,10 @@ class SteadyStream:
         self._mono = MonoStream(rate)
         self._bytes_per_second = 2 * rate
         self._piece = 2 * round(rate * PIECE_SECONDS)
+        self._gulp = 2 * round(rate * GULP_SECONDS)
         self._waiting = bytearray()
-        self._next = 0.0
-        """Time of the next piece that waits."""
+        self._next = self._full = self._quiet_from = 0.0
+        """Times of the next piece, of the end of waiting for a gulp, and from which gulps do."""
         self._until: float | None = None
         """Time until which the caller has sent audio; None before the first frame."""
 
@@ -99,6 +106,10 @@ class SteadyStream:
         if len(self._waiting) > AHEAD_SECONDS * self._bytes_per_second:
             raise BadAudio("it comes faster than real time. Send one second per second.")
         heard = self._mono.feed(audio, rate, channels)
+        if not self._waiting:
+            self._full = now + GULP_SECONDS
+        if is_loud(heard):
+            self._quiet_from = now + PAUSE_SECONDS
         self._waiting += heard
         seconds = len(heard) / self._bytes_per_second
         until = max(now, self._until or now) + seconds
@@ -106,31 +117,44 @@ class SteadyStream:
 
     def take(self, now: float) -> bytes:
         """Return the piece that is due: audio, or silence in a gap; empty if none is."""
-        if self._waiting:
-            if now < self._next:
-                return b""
-            piece = bytes(self._waiting[: self._piece])
-            del self._waiting[: self._piece]
-            self._next = now + len(piece) / self._bytes_per_second / SPEED
-            return piece
-        if self._until is None or now < self._until + GAP_SECONDS:
+        if (wait := self.wait(now)) is None or wait > 0:
             return b""
-        self._until = now - GAP_SECONDS + PIECE_SECONDS
-        return bytes(self._piece)
+        size = self._piece if now < self._quiet_from else self._gulp
+        seconds = size / self._bytes_per_second
+        if self._waiting:
+            piece = bytes(self._waiting[:size])
+            del self._waiting[:size]
+            self._next, self._full = now + seconds / SPEED, now + seconds
+            return piece
+        self._until = now - GAP_SECONDS + seconds
+        return bytes(size)
 
     def wait(self, now: float) -> float | None:
         """Return the time until a piece is due; None if that needs another frame."""
         if self._waiting:
-            return max(0.0, self._next - now)
+            gulps = now >= self._quiet_from and len(self._waiting) < self._gulp
+            return max(0.0, (max(self._next, self._full) if gulps else self._next) - now)
         return None if self._until is None else max(0.0, self._until + GAP_SECONDS - now)
+
+    def is_behind(self, now: float) -> bool:
+        """Return True if audio waits for its time, rather than for more audio."""
+        return bool(self._waiting) and now < self._quiet_from
+
+
+def is_loud(audio: bytes) -> bool:
+    """Return True for 16-bit audio that may be speech, or its begin."""
+    samples = np.frombuffer(audio, "<i2").astype(np.float32)
+    threshold = 32768 * 10 ** (QUIET_DB / 20)
+    return bool(np.dot(samples, samples) > threshold**2 * len(samples))
 
 
 class SoundInput(FrameProcessor):
     """Replaces a transport's audio by a steady stream."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self._arrived = asyncio.Event()
+        super().__init__(enable_direct_mode=True)
+        self._arrived, self._first = asyncio.Event(), True
+        self._playing = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
         self._told: set[str] = set()
 
@@ -150,7 +174,7 @@ class SoundInput(FrameProcessor):
             await self._stop()
         await self.push_frame(frame, direction)
         if isinstance(frame, StartFrame):
-            self._task = self.create_task(self._play())
+            self._task = self.create_task(self._keep_time())
 
     async def cleanup(self) -> None:
         """Stop, however the pipeline ends."""
@@ -165,14 +189,21 @@ class SoundInput(FrameProcessor):
             if str(bad) not in self._told and len(self._told) < REASONS:
                 self._told.add(str(bad))
                 await self.push_frame(AudioDroppedFrame(str(bad)))
-        self._arrived.set()
+        await self._play()
+        # A steady caller pushes each piece out by the next; nothing else has to wake up for it.
+        if self._first or self._stream.is_behind(now):
+            self._first = False
+            self._arrived.set()
 
     async def _play(self) -> None:
+        async with self._playing:
+            while piece := self._stream.take(time.monotonic()):
+                await self.push_frame(InputAudioRawFrame(piece, self._rate, num_channels=1))
+
+    async def _keep_time(self) -> None:
         while True:
             self._arrived.clear()
-            while piece := self._stream.take(time.monotonic()):
-                frame = InputAudioRawFrame(piece, self._rate, num_channels=1)
-                await self.push_frame(frame)
+            await self._play()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._stream.wait(time.monotonic())):
                     await self._arrived.wait()
