@@ -76,7 +76,7 @@ TARGETS = (
     _of("catalog/phones/media", "phones/test_media"),
     _of_server("access", "server"),
     _of_server("limits", "server", "networks"),
-    _of_server("middleware", "server"),
+    _of_server("middleware", "server", "telephony"),
     _of_server("networks", "networks"),
     _of_server("session_table", "session_table", "server"),
     _of_server("sigv4", "websocket"),

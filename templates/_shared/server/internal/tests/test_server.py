@@ -14,6 +14,7 @@ from fastapi.testclient import TestClient
 from ..access import Access, Session, new_session_id
 from ..agentcore import AgentCore
 from ..metrics import Metrics
+from ..middleware import BODY_BYTES
 from ..open_sessions import OpenSessions
 from ..server import BY_PHONE, TRANSPORTS, create_app
 from ..session_table import MemoryTable
@@ -149,6 +150,15 @@ def test_large_body_is_refused(client: TestClient, body: Any) -> None:
     assert (answer.status_code, answer.json()["error"]["code"]) == (413, "too_large")
 
 
+@pytest.mark.parametrize("in_chunks", [False, True])
+def test_body_may_have_just_as_many_bytes(client: TestClient, in_chunks: bool) -> None:
+    headers = AUTHORIZED | {"Content-Type": "application/json"}
+    for size, status in {BODY_BYTES: 200, BODY_BYTES + 1: 413}.items():
+        body = b"{}".ljust(size)
+        content: Any = [body[:-1], body[-1:]] if in_chunks else body
+        assert client.post("/start", headers=headers, content=content).status_code == status
+
+
 def test_unreachable_aws_is_reported(serve: Serve) -> None:
     client = serve(aws=UNREACHABLE)
     path, token = known_session()
@@ -157,6 +167,15 @@ def test_unreachable_aws_is_reported(serve: Serve) -> None:
         assert answer.status_code == 503
         assert answer.json()["error"]["code"] == "aws_unreachable"
     assert client.get(path, headers=token).status_code == 404
+
+
+def test_unreachable_token_issuer_is_reported(serve: Serve) -> None:
+    discovery = f"{UNREACHABLE}/.well-known/openid-configuration"
+    client = serve(OIDC_DISCOVERY_URL=discovery, OIDC_AUDIENCE="line")
+    headers = {"Authorization": "Bearer eyJhbGciOiJSUzI1NiJ9.e30.AA"}  # {"alg":"RS256"}.{}
+    answer = client.post("/start", headers=headers)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "issuer_unreachable")
+    assert answer.headers["Retry-After"] == "60"
 
 
 def test_hang_up_ends_the_session_and_frees_its_place(serve: Serve) -> None:
