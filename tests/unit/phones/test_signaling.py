@@ -134,10 +134,9 @@ def test_requests_name_the_call_and_both_numbers(provider: str) -> None:
     call = signaling.new_call(credentials, "+12025550123", "+12025550100")
     other = signaling.new_call(credentials, "+12025550123", "+12025550100")
     assert call.id != other.id and call.stream != other.stream
-    for request in (
-        signaling.answer_request(call, "https://a.example/p"),
-        signaling.status_request(call, "https://a.example/s", "completed"),
-    ):
+    status = signaling.status_request(call, "https://a.example/s", "completed")
+    assert status.as_json == (provider == "vonage")
+    for request in (signaling.answer_request(call, "https://a.example/p"), status):
         values = {value.removeprefix("+") for value in request.fields.values()}
         assert {call.id, "12025550123", "12025550100"} <= values
         assert signaling.sign(request, credentials, 1000.0)
