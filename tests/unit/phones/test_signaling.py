@@ -162,6 +162,14 @@ def test_answer_is_requested_when_the_call_rings_or_is_answered(
     assert not signaling.new_call(account("twilio"), "+1", "+2").outbound
 
 
+def test_only_twilio_and_plivo_sign_the_handshake_of_media() -> None:
+    signed = {
+        name: phone.signaling().sign_media("wss://a.example", account(name), 0)
+        for name, phone in PHONES.items()
+    }
+    assert [name for name, headers in signed.items() if headers] == ["twilio", "plivo"]
+
+
 def test_json_is_as_providers_sign_it() -> None:
     request = WebhookRequest("POST", "https://a.example", {"a": "é", "b": "1"}, as_json=True)
     assert request.body == '{"a":"é","b":"1"}'.encode()
