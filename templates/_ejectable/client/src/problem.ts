@@ -74,14 +74,15 @@ export function problemFrom(error: unknown): Problem {
       advice: `${error.message} Try again in a moment.`,
     };
   }
-  console.error(error);
   if (error instanceof SetupError) {
+    console.error(`voice.js: ${error.message}`);
     return {
       code: "setup",
       title: "Calls do not work on this page",
       advice: "Please tell the owner of this site.",
     };
   }
+  console.error(error);
   return { code: "failed", title: "The call failed", advice: `Try again. (${error})` };
 }
 
@@ -123,7 +124,7 @@ function problemFromServer(error: ServerError): Problem {
       return {
         code,
         title: "The server refused the call",
-        advice: `${sentence(message)} Try again, or report this to the operator: ${status} ${error.code}.`,
+        advice: `${sentence(message)} Try again, or report this to the operator: ${`${status} ${error.code}`.trim()}.`,
       };
   }
 }

@@ -43,7 +43,7 @@ export class VoiceCall extends HTMLElement {
   connectedCallback(): void {
     this.#label.textContent = this.#text;
     // At once, not only for the visitor who clicks.
-    if (this.dataset.invite) this.checkedCredential().catch((error) => console.error(error));
+    if (this.dataset.invite) this.checkedCredential().catch(tell);
   }
 
   disconnectedCallback(): void {
@@ -86,7 +86,7 @@ export class VoiceCall extends HTMLElement {
       this.#panel ??= import("./panel").then(({ Panel }) => new Panel(this, this.#root));
       this.#button.hidden = await (await this.#panel).start(context, silent);
     } catch (error) {
-      console.error("voice.js could not load the call:", error);
+      tell(error);
       this.#panel = undefined;
       void context.close();
       const [title, advice] = ["The call could not be loaded", "Try again, or reload the page."];
@@ -100,6 +100,10 @@ export class VoiceCall extends HTMLElement {
   get #text(): string {
     return this.dataset.label ?? "Talk to us";
   }
+}
+
+function tell(error: unknown): void {
+  console.error(`voice.js: ${error instanceof Error ? error.message : error}`);
 }
 
 /** Draw a microphone, without HTML in a string: pages with Trusted Types refuse it. */
