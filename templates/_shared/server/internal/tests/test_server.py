@@ -346,6 +346,23 @@ def test_page_connects_only_to_the_server_and_the_agent(tmp_path: Path) -> None:
     assert asset.headers["Content-Encoding"] == "gzip"
     etag = {"If-None-Match": page.headers["ETag"]}
     assert client.get("/", headers=etag).status_code == 304
+    assert asset.headers["Access-Control-Allow-Origin"] == "*"  # voice.js loads it elsewhere
+    assert "Access-Control-Allow-Origin" not in page.headers
     for path in ("/secret", "/../secret", "/assets/..%2f..%2fsecret", "/assets/%00", "/assets"):
         assert client.get(path).status_code == 404
     assert client.post("/").status_code == 405
+
+
+@pytest.mark.parametrize("example", [True, False])
+def test_example_of_an_embedded_call_is_served_to_its_developer_only(
+    tmp_path: Path, example: bool
+) -> None:
+    for name in ("index.html", "embed.html", "embed.js", "voice.js"):
+        (tmp_path / name).write_text(name)
+    app = FastAPI()
+    scripts = serve_page(app, lambda: "", tmp_path, example=example)
+    client = TestClient(app)
+    assert client.get("/voice.js").text == "voice.js"
+    assert client.get("/embed").status_code == (200 if example else 404)
+    assert sorted(scripts) == (["/embed.js", "/voice.js"] if example else ["/voice.js"])
+    assert client.get("/embed.js").status_code == (200 if example else 404)
