@@ -72,7 +72,7 @@ TARGETS = (
     _of("scaffold/merge", "scaffold/test_merge"),
     _of("talk/transports/rtvi", "talk/test_rtvi", "talk/test_hostile_frames"),
     _of("talk/turn_tracker", "talk/test_turn_tracker", "talk/test_any_order"),
-    _of("catalog/phones/signaling", "phones/test_signaling"),
+    _of("catalog/phones/signaling", "phones/test_signaling", "phones/test_answers"),
     _of("catalog/phones/media", "phones/test_media"),
     _of_server("access", "server"),
     _of_server("limits", "server", "networks"),

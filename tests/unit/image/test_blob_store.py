@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ def test_path_of_no_digest_is_refused(digest: str, tmp_path: Path) -> None:
         blob_path(tmp_path, digest)
 
 
-def fill(store: Path, now: float, ages: dict[str, float]) -> Path:
+def fill(store: Path, now: float, ages: Mapping[str, float]) -> Path:
     """Write blobs of 100 bytes that were used so many seconds ago."""
     blobs = store / "blobs" / "sha256"
     blobs.mkdir(parents=True)
