@@ -1,4 +1,4 @@
-"""What a call shows of the `voicecore dev` that it started."""
+"""A call shows the warnings of the agent that it starts, and the steps of `voicecore dev`."""
 
 from __future__ import annotations
 
