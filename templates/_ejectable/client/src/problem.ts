@@ -17,6 +17,9 @@ export class AgentUnavailable extends Error {}
 /** The connection was lost and every attempt to reconnect failed. */
 export class ConnectionLost extends Error {}
 
+/** The browser plays no sound. */
+export class NoSpeaker extends Error {}
+
 const MICROPHONE: Record<string, Problem> = {
   NotAllowedError: {
     title: "The microphone is blocked",
@@ -64,6 +67,9 @@ export function problemFrom(error: unknown): Problem {
       title: "The agent is not available",
       advice: `${error.message} Try again in a moment.`,
     };
+  }
+  if (error instanceof NoSpeaker) {
+    return { title: "No speaker found", advice: "Connect a speaker or headset, then try again." };
   }
   console.error(error);
   return { title: "The call failed", advice: `Try again. (${error})` };

@@ -1,5 +1,6 @@
 /** The audio of a call: microphone, speaker, and blocks of what each side says. */
 
+import { NoSpeaker } from "../problem";
 import type { Block } from "./block";
 import captureUrl from "./capture.worklet?worker&url";
 import type { PlaybackMessage } from "./playback.worklet";
@@ -7,6 +8,9 @@ import playbackUrl from "./playback.worklet?worker&url";
 
 /** The browser's own processing of speech, which is better than any a page could do. */
 const PROCESSING = { echoCancellation: true, noiseSuppression: true, autoGainControl: true };
+
+/** Time within which a browser that has a speaker plays, however busy it is. */
+const START_MS = 15_000;
 
 type OnBlock = (block: Block) => void;
 
@@ -31,7 +35,7 @@ export class CallAudio {
     await Promise.all([
       context.audioWorklet.addModule(captureUrl),
       context.audioWorklet.addModule(playbackUrl),
-      context.resume(),
+      started(context),
     ]);
     const audio = new CallAudio(context, onUser, onAgent);
     if (speaker) await audio.useSpeaker(speaker);
@@ -110,6 +114,14 @@ export class CallAudio {
     this.#microphone?.disconnect();
     for (const track of this.#stream?.getTracks() ?? []) track.stop();
   }
+}
+
+/** Wait until the audio system runs. Raises NoSpeaker: without one, Firefox never answers. */
+async function started(context: AudioContext): Promise<void> {
+  await Promise.race([context.resume(), new Promise((done) => setTimeout(done, START_MS))]);
+  if (context.state === "running") return;
+  void context.close();
+  throw new NoSpeaker();
 }
 
 function capture(context: AudioContext, onBlock: OnBlock): AudioWorkletNode {
