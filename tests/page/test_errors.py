@@ -58,20 +58,6 @@ def test_page_says_why_the_call_did_not_start(
     expect(alert).to_contain_text(advice)
 
 
-def test_page_without_a_speaker_says_so(page: Page, site: Site) -> None:
-    # As in Firefox, which waits for a speaker without an end.
-    page.add_init_script(
-        "AudioContext.prototype.resume = () => new Promise(() => {});"
-        "Object.defineProperty(AudioContext.prototype, 'state', { get: () => 'suspended' });"
-    )
-    page.clock.install()
-    call(page, site, lambda route: route.fulfill(json={"sessionId": "s", "wsUrl": "ws://[::1]:9"}))
-    expect(page.get_by_text("Connecting")).to_be_visible()
-    page.clock.fast_forward(60_000)
-    expect(page.get_by_role("alert")).to_contain_text("No speaker found")
-    expect(page.get_by_role("button", name="Try again")).to_be_visible()
-
-
 def test_server_that_was_away_is_asked_again(page: Page, site: Site) -> None:
     page.route("**/config", lambda route: route.abort())
     page.goto(site.invitation)
