@@ -171,7 +171,7 @@ def talk_on(page: Page, address: str, card: SoundCard, kind: str) -> None:
         page.locator(".latency summary").last.click()
         page.mouse.move(0, 0)
     page.screenshot(path=ROOT / f"docs/page-{kind}.png")
-    page.get_by_role("button", name="End the call").click()
+    page.get_by_role("button", name="Hang up").click()
 
 
 def take_build(project: Path) -> None:
