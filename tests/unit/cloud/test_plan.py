@@ -135,7 +135,7 @@ def test_plan_is_shown_as_a_table_with_its_cost() -> None:
 def test_costs_below_four_digits_count_in_the_sum_only() -> None:
     minute = (CostItem("models", 0.002), CostItem("requests", 0.00004), CostItem("free", 0.0))
     text = text_of(lines(DeployPlan((), minute)))
-    assert text.startswith("Idle: ") and "about $0.002 (models 0.0020)." in text
+    assert text.startswith("Idle: ") and "about $0.002 (models $0.0020)." in text
 
 
 def test_plan_is_a_json_document() -> None:
