@@ -69,7 +69,7 @@ bench: .venv/.test lab  ## Measure, and print rows for benchmarks/RESULTS.md.
 	@python -m benchmarks
 
 fuzz: export FUZZ_SECONDS ?= 600
-fuzz: .venv/.test  ## Run the fuzzers for FUZZ_SECONDS each; CI gives each a minute.
+fuzz: .venv/.test  ## Run the fuzzers for FUZZ_SECONDS each; `make test` gives each 15.
 	@python -m pytest $(IN_PARALLEL) tests/fuzz $(ARGS)
 
 mutants: .venv/.test  ## Plant faults in the modules whose paths contain ARGS; the tests must notice.

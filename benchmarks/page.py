@@ -13,6 +13,8 @@ from tests.page.site import PAGE, Site
 CALLS = 5
 WARM_UP_MS = 8000
 """Time for the runtime to warm the next agent, which it starts when a call takes the last one."""
+EMBEDDED = {"voice.js", "panel.js", "embed.html", "embed.js"}
+"""Files of calls that are embedded in other pages."""
 LATER = {"WebSocket": "webrtc.js", "WebRTC": "websocket.js"}
 """The script that is not loaded, by transport of the call."""
 SINCE_CLICK = "performance.getEntriesByName('call to first sound').map(({duration}) => duration)"
@@ -25,7 +27,7 @@ def main() -> None:
     with browser_with_sound_card() as (browser, site, _):
         for transport in LATER:
             seconds = [_first_sound(browser, site, transport) for _ in range(CALLS)]
-            weight = _compressed(without={LATER[transport], "licenses.md"})
+            weight = _compressed(without={LATER[transport], "licenses.md", *EMBEDDED})
             print(f"| {transport} | {weight} | {statistics.median(seconds):.2f} |")
 
 

@@ -21,7 +21,8 @@ def test_agent_is_deployed_updated_and_destroyed(
     options = ("--pipeline", "offline", "--region", GOV, "--yes")
     created = voicecore("init", "line", *options, cwd=tmp_path)
     assert created.code == ExitCode.OK, created.stderr
-    project.joinpath("voicecore.toml").open("a").write('network = "vpc"\n')
+    settings = project / "voicecore.toml"
+    settings.write_text(settings.read_text() + 'network = "vpc"\n')
     deployer = Deployer(project)
     deployed = deployer.deploy()
     assert deployed.code == ExitCode.OK, deployed.stderr

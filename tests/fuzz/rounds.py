@@ -1,4 +1,4 @@
-"""Owns the rounds of all fuzzers: the same seeds in each run, for FUZZ_SECONDS.
+"""Owns the rounds of all fuzzers: the same seeds in each run, for FUZZ_SECONDS (15).
 
 A failure names its seed; `FUZZ_SEED=SEED` begins with it.
 """
@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from random import Random
 
-SECONDS = float(os.environ.get("FUZZ_SECONDS") or (60 if os.environ.get("CI") else 5))
+SECONDS = float(os.environ.get("FUZZ_SECONDS") or 15)
 FIRST = int(os.environ.get("FUZZ_SEED") or 0)
 
 

@@ -59,7 +59,8 @@ def test_agent_sends_spans_with_the_package(project: Path, tmp_path: Path) -> No
         with running_agent(folder, tmp_path / "log", env) as running:
             running.wait_for("ready")
             invocations = f"http://127.0.0.1:{running.port}/invocations"
-            urllib.request.urlopen(invocations, data=b"{}").read()
+            with urllib.request.urlopen(invocations, data=b"{}") as answer:
+                answer.read()
             deadline = time.monotonic() + TIMEOUT_SECONDS
             while not any(b"/invocations" in trace for trace in traces):
                 assert time.monotonic() < deadline, traces

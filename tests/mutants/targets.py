@@ -9,7 +9,7 @@ _REGISTRY_TESTS = tuple(
     f"tests/unit/image/test_{name}.py"
     for name in (
         "registry_connection", "client_connections", "client_logins", "client_manifests",
-        "client_pushes", "hostile_registry",
+        "client_pushes", "hostile_registry", "manifests",
     )
 )  # fmt: skip
 _POLICY_TESTS = (
@@ -54,7 +54,7 @@ TARGETS = (
     _of("image/inputs/dockerignore", "image/test_build_context"),
     _of("image/inputs/fingerprint", "image/test_fingerprint"),
     _of("image/inputs/locked_packages", "image/test_lockfile", "image/test_packages"),
-    _of("image/blob_store", "image/test_packing", "image/test_packages"),
+    _of("image/blob_store", "image/test_blob_store", "image/test_packing", "image/test_packages"),
     _of("image/builders/packing", "image/test_packing"),
     _of("local/gateway/sigv4", "local/test_sigv4"),
     _of("local/gateway/request", "local/test_request"),
@@ -72,11 +72,11 @@ TARGETS = (
     _of("scaffold/merge", "scaffold/test_merge"),
     _of("talk/transports/rtvi", "talk/test_rtvi", "talk/test_hostile_frames"),
     _of("talk/turn_tracker", "talk/test_turn_tracker", "talk/test_any_order"),
-    _of("catalog/phones/signaling", "phones/test_signaling"),
+    _of("catalog/phones/signaling", "phones/test_signaling", "phones/test_answers"),
     _of("catalog/phones/media", "phones/test_media"),
     _of_server("access", "server"),
     _of_server("limits", "server", "networks"),
-    _of_server("middleware", "server"),
+    _of_server("middleware", "server", "telephony"),
     _of_server("networks", "networks"),
     _of_server("session_table", "session_table", "server"),
     _of_server("sigv4", "websocket"),

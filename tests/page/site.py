@@ -73,7 +73,12 @@ def _app() -> web.Application:
     async def config(_: web.Request) -> web.Response:
         return web.json_response({"project": "support-line", "transports": ["websocket", "webrtc"]})
 
+    async def headers(_: web.Request, response: web.StreamResponse) -> None:
+        if response.content_type.endswith("javascript"):
+            response.headers["Access-Control-Allow-Origin"] = "*"  # as static_page.py does
+
     app = web.Application()
+    app.on_response_prepare.append(headers)
     app.router.add_get("/", index)
     app.router.add_get("/config", config)
     app.router.add_static("/", PAGE)

@@ -32,3 +32,24 @@ def test_page_is_accessible_before_a_call(
         width = page.evaluate("document.documentElement.scrollWidth")
         assert width == size["width"], "the page scrolls sideways"
     context.close()
+
+
+@pytest.mark.parametrize(("width", "height"), [(320, 568), (568, 320), (667, 375), (720, 450)])
+def test_call_starts_without_scrolling(
+    browser: Browser, site: Site, width: int, height: int
+) -> None:
+    context = browser.new_context(viewport={"width": width, "height": height})
+    with watched(context.new_page()) as page:
+        page.goto(site.invitation)
+        expect(page.get_by_role("button", name="Start the call")).to_be_in_viewport(ratio=1)
+    context.close()
+
+
+def test_buttons_have_borders_in_forced_colors(browser: Browser, site: Site) -> None:
+    context = browser.new_context(forced_colors="active")
+    with watched(context.new_page()) as page:
+        page.goto(site.invitation)
+        expect(page.get_by_role("button", name="Start the call")).to_have_css(
+            "border-top-width", "1px"
+        )
+    context.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterable
@@ -13,7 +14,7 @@ from tests.page.site import PAGE
 from voicecore.scaffold.render import templates
 
 CLIENT = templates() / "_ejectable" / "client"
-LIMIT = 150_000
+LIMIT, LIMIT_EMBEDDED = 150_000, 10_000
 
 
 def compressed(files: Iterable[Path]) -> int:
@@ -41,6 +42,13 @@ def test_page_is_the_build_of_its_source(tmp_path: Path) -> None:
 
 def contents(folder: Path) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
+def test_page_that_embeds_a_call_loads_10_kb_before_the_first_click() -> None:
+    """A script loads with it what it imports by `import ... from`."""
+    script = PAGE / "voice.js"
+    loaded = re.findall(r'from"\./([\w.-]+)"', script.read_text())
+    assert compressed([script, *(PAGE / name for name in loaded)]) < LIMIT_EMBEDDED
 
 
 def test_page_is_below_150_kb_compressed() -> None:

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import wave
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -35,6 +36,7 @@ from tests.page.conftest import (
     watched,
 )
 from tests.page.site import Site, create_project, dev_site
+from tests.ports import free_port
 from tests.processes import processes_in
 from tests.standins.soundcard import SoundCard
 from voicecore.talk.transports import pipecat_frames, rtvi
@@ -45,10 +47,15 @@ LONG_STORY = "one day a man went for a walk in the hills. " * 8
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def shop_url() -> str:
+    return f"http://localhost:{free_port()}"
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory, shop_url: str) -> Path:
     project = create_project(tmp_path_factory.mktemp("page"))
     with (project / "server/.env").open("a") as settings:
-        settings.write(f"\nALLOWED_ORIGINS={pipecat_clients.ORIGIN}\n")
+        settings.write(f"\nALLOWED_ORIGINS={pipecat_clients.ORIGIN},{shop_url}\n")
     return project
 
 
@@ -189,11 +196,11 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize(
     "titles",
-    [("index.html", "main.js"), ("react/index.html", "react/main.jsx")],
+    [("index.html", "main.js"), ("react/index.html", "react/useCall.jsx", "react/main.jsx")],
     ids=["js", "react"],
 )
 def test_pipecats_own_clients_hold_a_conversation(
-    browser: Browser, site: Site, card: SoundCard, packages: Path, titles: tuple[str, str]
+    browser: Browser, site: Site, card: SoundCard, packages: Path, titles: tuple[str, ...]
 ) -> None:
     """The clients of the docs, unmodified, with an invite and from another origin."""
     # Chromium asks the user before a page may reach this machine.
@@ -210,18 +217,65 @@ def test_pipecats_own_clients_hold_a_conversation(
     page.context.close()
 
 
+@contextmanager
+def shop(folder: Path, url: str, site: Site, project: Path) -> Iterator[None]:
+    """Run the site of the docs, whose visitors talk to the agent."""
+    for name in ("index.html", "shop.py"):
+        text = pipecat_clients.code(f"shop/{name}").replace("https://your-server", site.url)
+        (folder / name).write_text(text)
+    env = {"VOICE_SERVER": site.url, "SESSION_API_KEY": key_of(project), "PORT": url[-5:]}
+    process = subprocess.Popen(
+        [sys.executable, "-u", "shop.py"], cwd=folder, env=os.environ | env, stdout=subprocess.PIPE
+    )
+    try:
+        assert process.stdout and process.stdout.readline(), "the shop ended"
+        yield
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def test_visitor_of_another_site_talks_to_the_agent(
+    page: Page, site: Site, card: SoundCard, project: Path, shop_url: str, tmp_path: Path
+) -> None:
+    """The site's own server has the key; the page has none, and the agent hears and is heard."""
+    page.context.grant_permissions(["microphone", "local-network-access"])
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(str(request.headers) + request.url))
+    with shop(tmp_path, shop_url, site, project), card.listen(tmp_path / "heard.wav"):
+        page.goto(shop_url)
+        page.get_by_role("button", name="Talk to us").click()
+        expect_agent_says(page, GREETING)
+        ask(page, card)
+        before = stopped_sessions(project)
+        page.goto("about:blank")  # leaving the page hangs up
+        while stopped_sessions(project) == before:
+            page.wait_for_timeout(50)
+    assert speech_seconds(tmp_path / "heard.wav") > 2
+    assert not any(key_of(project) in request or "invite." in request for request in sent)
+
+
+def test_dev_serves_an_example_of_an_embedded_call(page: Page, site: Site) -> None:
+    page.goto(f"{site.url}/embed")
+    page.get_by_role("button", name="Talk to us").click()
+    expect(page.get_by_role("listitem")).to_contain_text('voice-error {"code":"setup"')
+
+
 def test_pipecats_python_client_holds_a_conversation(
     site: Site, project: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "client.py").write_text(pipecat_clients.code("client.py"))
-    key = (project / "server/.env").read_text().partition("SESSION_API_KEY=")[2].split()[0]
     done = subprocess.run(
         [project / "agent/.venv/bin/python", "client.py", site.url, QUESTION],
-        cwd=tmp_path, env=os.environ | {"SESSION_API_KEY": key},
+        cwd=tmp_path, env=os.environ | {"SESSION_API_KEY": key_of(project)},
         capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert "you: What is 12 times 7?" in done.stdout, done.stderr[-3000:]
     assert "agent: That is 84." in done.stdout
+
+
+def key_of(project: Path) -> str:
+    return (project / "server/.env").read_text().partition("SESSION_API_KEY=")[2].split()[0]
 
 
 def stopped_sessions(project: Path) -> int:

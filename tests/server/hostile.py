@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import io
 import json
 import random
 import socket
@@ -72,9 +73,10 @@ async def _send(
 ) -> None:
     # Encoded, so that aiohttp does not normalize the path.
     url = yarl.URL(server + request.path, encoded=True)
+    body = io.BytesIO(request.body) if request.body else None  # aiohttp warns of long bytes
     try:
         async with client.request(
-            request.method, url, headers=request.headers, data=request.body
+            request.method, url, headers=request.headers, data=body
         ) as answer:
             text = await answer.text(errors="replace")
     except (aiohttp.ClientError, ConnectionError):

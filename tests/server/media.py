@@ -72,11 +72,15 @@ async def open_media(
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """Open the media socket of a call, which has started."""
     reader, writer = await connect(server)
-    writer.write(handshake(media_path(call)))
-    answer = await reader.readuntil(b"\r\n\r\n")
-    assert b" 101 " in answer, answer
-    writer.write(start(call))
-    await writer.drain()
+    try:
+        writer.write(handshake(media_path(call)))
+        answer = await reader.readuntil(b"\r\n\r\n")
+        assert b" 101 " in answer, answer
+        writer.write(start(call))
+        await writer.drain()
+    except BaseException:
+        writer.close()
+        raise
     return reader, writer
 
 

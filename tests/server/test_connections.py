@@ -95,15 +95,18 @@ def test_refused_media_socket_is_counted_and_logged_once(server: RunningServer) 
 
 
 def test_open_media_sockets_count_as_connections(server: RunningServer) -> None:
-    async def opened(number: int) -> object:
+    async def opened(number: int) -> asyncio.StreamWriter | None:
         try:
-            return await open_media(server, f"{CALL[:-3]}{number:03}")
+            return (await open_media(server, f"{CALL[:-3]}{number:03}"))[1]
         except (ConnectionError, asyncio.IncompleteReadError):
             return None
 
     async def work() -> None:
         sockets = await asyncio.gather(*(opened(number) for number in range(300)))
-        assert sum(socket is not None for socket in sockets) == 256
+        writers = [writer for writer in sockets if writer]
+        for writer in writers:
+            writer.close()
+        assert len(writers) == 256
 
     run(work())
 
@@ -258,6 +261,7 @@ def test_every_request_counts_but_health_checks(phones: Path, tmp_path: Path) ->
             reader, writer = await hostile.connect(server)
             writer.write(handshake("/phone/twilio/media/x"))
             assert b" 429 " in await reader.readline()
+            writer.close()
             async with client.get("/health") as answer:
                 assert answer.status == 200
 

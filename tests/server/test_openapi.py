@@ -2,6 +2,7 @@
 
 import http.client
 import json
+from contextlib import closing
 from typing import cast
 from urllib.parse import urlsplit
 
@@ -88,5 +89,6 @@ def test_random_offers_and_candidates_do_not_crash_the_server(shared: RunningSer
             422,
         )
 
-    fuzz()
+    with closing(connection):
+        fuzz()
     assert shared.process.poll() is None

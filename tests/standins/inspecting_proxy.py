@@ -56,7 +56,7 @@ class InspectingProxy:
             await asyncio.gather(*self._connections, return_exceptions=True)
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError, asyncio.IncompleteReadError):
+        with _closing(writer), suppress(OSError, asyncio.IncompleteReadError):
             method, target, *_ = (await reader.readuntil(b"\r\n\r\n")).decode().split()
             host = target.partition(":")[0]
             self.hosts.append(host)
@@ -68,13 +68,25 @@ class InspectingProxy:
                 if not route.startswith("tcp:"):
                     await writer.start_tls(self._tls)
                 answers, requests = await _connected(route)
-                await asyncio.gather(_forward(reader, requests), _forward(answers, writer))
-        writer.close()
+                with _closing(requests):
+                    await asyncio.gather(_forward(reader, requests), _forward(answers, writer))
 
     def environment(self, variable: str = "SSL_CERT_FILE") -> dict[str, str]:
         """Return variables that name the proxy, and its authority by one of CA_VARIABLES."""
         others = dict.fromkeys(CA_VARIABLES, "")
         return {**others, "HTTPS_PROXY": self.url, variable: str(self.authority)}
+
+
+@contextmanager
+def _closing(writer: asyncio.StreamWriter) -> Iterator[None]:
+    """Close the connection after the block; at once if the proxy ends."""
+    try:
+        yield
+    except asyncio.CancelledError:
+        writer.transport.abort()
+        raise
+    finally:
+        writer.close()
 
 
 async def _connected(route: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

@@ -52,9 +52,12 @@ class Terminal:
         argv = ["tmux", "-u", "-L", self.server, *arguments]
         return subprocess.run(argv, env=env, capture_output=True, text=True, check=True).stdout
 
-    def screen(self) -> str:
-        """Return the visible text, without the empty lines at the end."""
-        return self._tmux("capture-pane", "-p").rstrip()
+    def screen(self, *flags: str) -> str:
+        """Return the visible text, without the empty lines at the end.
+
+        -e keeps colors as escape codes; -J joins the rows that the terminal has broken.
+        """
+        return self._tmux("capture-pane", "-p", *flags).rstrip()
 
     @property
     def cursor_visible(self) -> bool:

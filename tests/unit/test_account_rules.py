@@ -26,6 +26,12 @@ def settings(top: str, tables: str = "") -> str:
     return f"{head}{top}\n{services}{rest}\n{tables}"
 
 
+def test_longest_tags_of_aws_are_accepted(tmp_path: Path) -> None:
+    tables = f'[tags]\n{"x" * 128} = "{"y" * 256}"'
+    project = load_project(written(tmp_path, settings("", tables)))
+    assert project.stage().tags == {"x" * 128: "y" * 256}
+
+
 def test_stage_has_the_rules_of_the_project_and_its_own(tmp_path: Path) -> None:
     tables = """
 [tags]
@@ -67,6 +73,7 @@ Environment = "prod"
         ("", '[tags]\nName = "line"', "tags.Name: names single resources"),
         ("", '[tags]\nTeam = "R&D"', "tags.Team: may have letters, digits, spaces and"),
         ("", f'[tags]\nTeam = "{"x" * 257}"', "tags.Team: is too long"),
+        ("", f'[tags]\n{"x" * 129} = ""', "is too long: 128 characters"),
         ("", "[tags]\n" + "".join(f't{n} = "x"\n' for n in range(21)), f"most {TAGS_MAX}"),
         ("", '[stages.p]\nrole_pth = "/x/"', "did you mean 'role_path'?"),
         ('role_arn = "arn:aws:iam::1:role/x"', "", "did you mean 'role'?"),

@@ -22,13 +22,19 @@ FRUITS = [Choice("a", "Apple", "Apple, the red one"), Choice("b", "Pear"), Choic
 
 def asked(ask: Callable[[], object], keys: str) -> tuple[object, str]:
     """Return the answer to a question, and the line that it leaves on the terminal."""
+    answer, rows = drawn(ask, keys)
+    return answer, rows[-1]
+
+
+def drawn(ask: Callable[[], object], keys: str, columns: int = 80) -> tuple[object, list[str]]:
+    """Return the answer to a question, and the rows that were drawn."""
     screen = io.StringIO()
-    output = Vt100_Output(screen, lambda: Size(rows=24, columns=80), enable_cpr=False)
+    output = Vt100_Output(screen, lambda: Size(rows=24, columns=columns), enable_cpr=False)
     with create_pipe_input() as pipe, create_app_session(pipe, output):
         pipe.send_text(keys)
         answer = ask()
-    *_, last = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", screen.getvalue()).strip().splitlines()
-    return answer, last
+    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", screen.getvalue())
+    return answer, text.strip().splitlines()
 
 
 @pytest.mark.parametrize(
@@ -56,6 +62,16 @@ def test_answer_on_the_screen_is_the_short_name() -> None:
     answer, line = asked(lambda: choose("Which?", FRUITS, "a"), ENTER)
     assert answer == "a"
     assert line.endswith("? Which? Apple")
+
+
+def test_entry_that_is_wider_than_the_terminal_ends_with_an_ellipsis() -> None:
+    wide = Choice(
+        "w", "Wide", "an entry of many words, as of a pipeline", "text of this entry " * 6
+    )
+    _, rows = drawn(lambda: choose_several("Which?", [wide, *FRUITS]), ENTER, columns=40)
+    text = "\n".join(rows)
+    assert "[ ] an entry of many words, as of a…" in text
+    assert "Description: text of this entry text" in text and "of this entry text of t…" in text
 
 
 @pytest.mark.parametrize("pipeline", GENERATED.values(), ids=GENERATED)

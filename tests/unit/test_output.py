@@ -113,10 +113,10 @@ def test_prose_of_the_result_is_wrapped_between_words(monkeypatch: pytest.Monkey
     assert rows == ["f934a962  agent  We", "are open from noon", "to four."]
 
 
-def test_line_of_the_result_is_not_wrapped_on_a_terminal() -> None:
+def test_words_of_the_result_are_not_broken_on_a_terminal() -> None:
     stdout = Tty()
     Output(stdout, io.StringIO()).record([Span("a" * 150 + " "), Span("b" * 150)])
-    assert stdout.getvalue() == "a" * 150 + " " + "b" * 150 + "\n"
+    assert stdout.getvalue() == "a" * 150 + "\n" + "b" * 150 + "\n"
 
 
 def test_title_of_a_step_may_hold_markup(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,19 +61,50 @@ def test_money_begins_with_its_sign_and_currency(
             "callers reach the version of before.",
             True,
         ),
-        (f"It needs {'a word ' * 8}or the path /home/ada/{'folder/' * 12}bot.py.", False),
-        (f"Run this in the folder of your project:  voicecore deploy {'--server ' * 6}", False),
+        (f"It needs {'a word ' * 8}or the path /home/ada/{'folder/' * 12}bot.py.", True),
+        (f"  /home/ada/{'folder/' * 12}bot.py", False),
+        (f"Run this in the folder of your project:  voicecore deploy {'--server ' * 6}", True),
         (f"  voicecore init support-line {'--transport webrtc ' * 4}", False),
-        (f"Talk in the browser: http://127.0.0.1:7860/#invite.{'c29tZXNpZ25hdH' * 4}", False),
+        (f"Talk in the browser: http://127.0.0.1:7860/#invite.{'c29tZXNpZ25hdH' * 4}", True),
+        (f"  logs  /aws/bedrock-agentcore/runtimes/{'support' * 5}  kept for 30 days", True),
+        (f"Speak: {'你好 ' * 30}", True),
         (f"  + NAT gateway{' ' * 60}+$32.85 a month", True),
     ],
 )
-def test_only_prose_is_broken_into_lines(line: str, broken: bool) -> None:
+def test_lines_are_broken_between_words_only(line: str, broken: bool) -> None:
     terminal = Tty()
     Output(io.StringIO(), terminal).lines([[Span(line)]])
     rows = terminal.getvalue().splitlines()
     assert (len(rows) > 1) is broken
     assert [word for row in rows for word in row.split()] == line.split()
+
+
+@pytest.mark.parametrize(
+    ("line", "rows"),
+    [
+        (
+            "Begin with + and the country code, such as +1 in the United States:  voicecore call "
+            "+14155550199",
+            ["Begin with + and the country code, such as +1 in the United States:",
+             "voicecore call +14155550199"],
+        ),
+        (
+            "✗ '4155550199' has no country code, so another country's phone could ring, which "
+            "costs.",
+            ["✗ '4155550199' has no country code, so another country's phone could ring, which",
+             "  costs."],
+        ),
+        (
+            f"  logs      /aws/bedrock-agentcore/runtimes/{'support' * 5}  kept for 30 days",
+            [f"  logs      /aws/bedrock-agentcore/runtimes/{'support' * 5}", "  kept for 30 days"],
+        ),
+        (f"Talk: http://127.0.0.1/#{'a' * 80}", ["Talk:", f"http://127.0.0.1/#{'a' * 80}"]),
+    ],
+)  # fmt: skip
+def test_words_commands_and_urls_stay_whole(line: str, rows: list[str]) -> None:
+    terminal = Tty()
+    Output(io.StringIO(), terminal).lines([[Span(line)]])
+    assert terminal.getvalue().splitlines() == rows
 
 
 def test_help_of_every_command_fits_80_columns() -> None:

@@ -105,7 +105,7 @@ def _require_account(context: Context, project: Project, provider: str) -> None:
     variables = {**context.env, **dotenv_of(project.server)}
     if missing := missing_variables(provider, variables, to_call=True):
         raise NoTelephone(
-            f"server/.env lacks {', '.join(missing)}. Without, `voicecore dev` makes up an "
+            f"server/.env lacks {', '.join(missing)}. Without them, `voicecore dev` makes up an "
             f"account at {PHONES[provider].title}, which places no calls.",
             "Set them; server/README.md says where they are. Without an account you can call the "
             f"agent:  voicecore talk --phone {provider}",

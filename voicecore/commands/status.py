@@ -241,8 +241,9 @@ def _resource_rows(found: StageStatus) -> Iterator[Row]:
         ids = ", ".join((*network.subnets, *network.security_groups))
         yield "network", [Span(network.mode), Span(f"{own}  {ids}".rstrip(), "dim")]
     if found.channels:
-        count = f"{len(found.channels)} signaling channels"
-        yield "TURN", [Span(count), Span(f"  {found.channels[0]} …", "dim")]
+        first, *others = found.channels
+        count = f"{len(found.channels)} signaling channel{'s' * bool(others)}"
+        yield "TURN", [Span(count), Span(f"  {first}{' …' * bool(others)}", "dim")]
 
 
 def _deploy_command(found: StageStatus) -> str:
@@ -292,7 +293,7 @@ def _phone_document(phone: Phone, url: str) -> dict[str, Any]:
 
 
 def _cost_items(found: StageStatus) -> str:
-    known = [f"{i.what} {i.dollars:.2f}" for i in found.cost.items if i.dollars is not None]
+    known = [f"{i.what} {dollars(i.dollars)}" for i in found.cost.items if i.dollars is not None]
     unknown = [item.what for item in found.cost.items if item.dollars is None]
     rest = f"not included: {', '.join(unknown)}" if unknown else ""
     return "; ".join(filter(None, (", ".join(known), rest)))

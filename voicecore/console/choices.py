@@ -7,10 +7,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from voicecore.console.confirm import answer_to
+from voicecore.console.output import cropped, wrapped
 
 if TYPE_CHECKING:
     import questionary
     from prompt_toolkit.key_binding import KeyPressEvent
+
+_CURSOR, _BOX = " » ", "[ ] "
+_DESCRIPTION = " " * len("  Description: ")
+_DESCRIPTION_ROWS = 2
+"""Rows that questionary has for the description of the entry at the cursor."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +36,7 @@ def choose(question: str, choices: Sequence[Choice], default: str | None = None)
     """Ask for one of the choices."""
     import questionary
 
-    listed = [_listed(choice) for choice in choices]
+    listed = [_listed(choice, _CURSOR) for choice in choices]
     value = _answer(questionary.select(question, choices=listed, default=default))
     _echo(question, choices, [value])
     return value
@@ -42,8 +48,8 @@ def choose_several(question: str, choices: Sequence[Choice]) -> list[str]:
 
     asked = questionary.checkbox(
         question,
-        choices=[_listed(choice) for choice in choices],
-        instruction="(space selects several, Enter confirms)",
+        choices=[_listed(choice, _CURSOR + _BOX) for choice in choices],
+        instruction="(space selects several)",
     )
     _draw_boxes(asked)
     chosen = _answer(asked)
@@ -76,11 +82,22 @@ def _draw_boxes(asked: questionary.Question) -> None:
     app.key_bindings = merge_key_bindings([app.key_bindings or KeyBindings(), keys])
 
 
-def _listed(choice: Choice) -> questionary.Choice:
-    import questionary
+def _listed(choice: Choice, mark: str) -> questionary.Choice:
+    """Return the choice as questionary lists it, behind the mark, in the terminal's width.
 
+    questionary would cut what is wider.
+    """
+    import questionary
+    from prompt_toolkit.application import get_app_session
+
+    width = get_app_session().output.get_size().columns - 1
+    rows = wrapped(choice.description or "", width - len(_DESCRIPTION))
+    if rows[_DESCRIPTION_ROWS:]:
+        rows = [rows[0], cropped(" ".join(rows[1:]), width - len(_DESCRIPTION))]
     return questionary.Choice(
-        choice.label or choice.title, value=choice.value, description=choice.description
+        cropped(choice.label or choice.title, width - len(mark)),
+        value=choice.value,
+        description=f"\n{_DESCRIPTION}".join(rows) or None,
     )
 
 

@@ -6,7 +6,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
@@ -40,10 +40,12 @@ _UNSAFE = re.compile(
 )
 """C0 and C1 controls (ECMA-48) but tab and newline, line and paragraph separators, and what
 reorders a line (Bidi_Control of UAX 9)."""
-_KEPT = re.compile(
-    r"\S{31}|(?:^|  )\s*(?:aws|cp|docker|export|kill|pip|pipx|sudo|uv|uvx|voicecore) "
+_WORD = re.compile(
+    r"(?:^\s*|(?<=  ))(?:aws|cd|cp|docker|export|kill|pip|pipx|sudo|uv|uvx|voicecore) .*|\S+"
 )
-"""Lines that are never broken between words: commands, and long paths and URLs."""
+"""What is never broken: a word, such as a URL, and a command up to the end of its line."""
+_SIGN = re.compile(r"[✗✓•!]? *")
+"""The beginning of a line, below which its other rows are empty."""
 _SURROGATES = re.compile(r"[\ud800-\udfff]")
 
 
@@ -239,10 +241,26 @@ class Output:
 
 
 def _print(console: Console, line: Line) -> None:
-    """Print a line; a terminal breaks it between words, if it may be broken."""
+    """Print a line; a terminal gets it in rows that are broken between words."""
     text = _text_of(line, cropped=False)
-    prose = console.is_terminal and not _KEPT.search(text.plain)
-    console.print(text, soft_wrap=not prose)
+    for row in _rows(text, console.width) if console.is_terminal else [text]:
+        console.print(row, soft_wrap=True)
+
+
+def _rows(text: Text, width: int) -> Iterator[Text]:
+    sign = _SIGN.match(text.plain)
+    indent = sign.end() if sign else 0
+    breaks, offset = [0], 0
+    for word in _WORD.finditer(text.plain):
+        before = text.plain[breaks[-1] : word.start()]
+        if before.strip() and offset + columns(before + word.group()) > width:
+            breaks.append(word.start())
+            offset = indent
+    for number, row in enumerate(text.divide(breaks[1:])):
+        row.rstrip()
+        if number and indent + columns(row.plain) <= width:
+            row.pad_left(indent)
+        yield row
 
 
 def _text_of(line: Line, cropped: bool = True) -> Text:

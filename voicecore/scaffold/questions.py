@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Callable, Iterable
 
 from voicecore.catalog import pipelines, regions
@@ -22,9 +21,6 @@ _SERVICES = {
     "tts": "text to speech",
     "speech_to_speech": "speech to speech",
 }
-
-_DESCRIPTION = " " * len("  Description: ")
-"""Indent of the description that questionary shows for the selected choice, without wrapping it."""
 
 
 def ask_name(taken: Callable[[str], bool]) -> str:
@@ -77,7 +73,7 @@ def ask_providers() -> list[str]:
 def ask_pipeline() -> str:
     """Ask for the pipeline: how speech becomes speech."""
     choices = [
-        Choice(p.name, p.title, f"{p.title} (needs {p.needs})", _wrapped(p.summary))
+        Choice(p.name, p.title, f"{p.title} (needs {p.needs})", p.summary)
         for p in GENERATED.values()
     ]
     return choose("Pipeline:", choices, pipelines.DEFAULT)
@@ -106,7 +102,3 @@ def ask_region(pipeline: Pipeline, services: dict[str, str]) -> str:
     default = regions.DEFAULT if regions.DEFAULT in offered else offered[0]
     choices = [Choice(region, region) for region in offered]
     return choose("AWS region to deploy to later:", choices, default)
-
-
-def _wrapped(text: str) -> str:
-    return textwrap.fill(text, 79 - len(_DESCRIPTION), subsequent_indent=_DESCRIPTION)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import sys
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -39,10 +37,6 @@ class AgentNotDeployed(VoicecoreError):
             "or name another:  voicecore talk --remote --arn arn:aws:bedrock-agentcore:…",
             ExitCode.NOT_DEPLOYED,
         )
-
-
-class AgentNotStarted(VoicecoreError):
-    """The `voicecore dev` started for this call ended before its agent was ready."""
 
 
 @dataclass(frozen=True)
@@ -177,69 +171,15 @@ async def _local_agent(context: Context, project: Project) -> AsyncGenerator[Dev
     """Yield the running `voicecore dev`, or start one for this call."""
     from voicecore.local.gateway.status import status_of
     from voicecore.local.processes import dev_state
+    from voicecore.talk.started_dev import started_dev
 
     running = dev_state.read_state(project.local)
     if running and await status_of(running):
         async with explain_failures(running):
             yield running
         return
-    async with _started_dev(context, project) as started, explain_failures(started):
+    async with started_dev(context, project) as started, explain_failures(started):
         yield started
-
-
-@asynccontextmanager
-async def _started_dev(context: Context, project: Project) -> AsyncGenerator[DevState]:
-    """Run `voicecore dev` while the block runs. Raises AgentNotStarted."""
-    from voicecore.local.processes.child import Child, Reaper
-
-    lines: list[str] = []
-    starting = True
-
-    def receive(new: list[str]) -> None:
-        lines.extend(new)
-        del lines[:-200]
-        if starting:
-            for line in new:
-                if line.startswith("• "):  # a progress line of `voicecore dev`
-                    context.output.note(line)
-
-    argv = [sys.executable, "-m", "voicecore", "dev", "--json", "--project", str(project.root)]
-    async with Reaper() as reaper:
-        child = await Child.start(argv, context.cwd, context.env, reaper, receive)
-        try:
-            with context.output.step("Starting the agent"):
-                ready = await _ready(child, project, lines)
-            starting = False
-            yield ready
-        finally:
-            await child.stop()
-
-
-async def _ready(child: Any, project: Project, lines: list[str]) -> DevState:
-    """Wait until a started `voicecore dev` is ready. Raises AgentNotStarted."""
-    from voicecore.local.processes import dev_state
-
-    while (state := dev_state.read_state(project.local)) is None or state.pid != child.pid:
-        # `voicecore dev` has its own time limits: if the agent does not start, it ends.
-        await asyncio.wait({child.exited}, timeout=0.05)
-        if child.exited.done():
-            await child.output_read()
-            raise _not_started(lines, project)
-    return state
-
-
-def _not_started(lines: list[str], project: Project) -> AgentNotStarted:
-    """Return the error that `voicecore dev` printed, or the end of its last traceback."""
-    from voicecore.local.processes.crash_reason import last_error
-
-    for line in reversed(lines):
-        if line.startswith('{"error"'):
-            error = json.loads(line)["error"]
-            return AgentNotStarted(error["message"], error["hint"], ExitCode(error["exit_code"]))
-    return AgentNotStarted(
-        f"The agent did not start: {last_error(lines)}",
-        f"Logs: {project.local / 'logs'}\nWatch it start:  voicecore dev",
-    )
 
 
 @asynccontextmanager

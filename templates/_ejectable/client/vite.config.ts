@@ -14,10 +14,11 @@ export default defineConfig({
     outDir: "../server/internal/page",
     emptyOutDir: true,
     target: "es2022",
+    cssTarget: ["chrome123", "firefox120", "safari17.5"], // have light-dark()
     license: { fileName: "licenses.md" },
     modulePreload: { polyfill: false },
     rolldownOptions: {
-      input: { page: "index.html" },
+      input: { page: "index.html", voice: "src/embed/voice.ts" },
       output: {
         ...names,
         codeSplitting: { groups: [{ name: "pipecat", test: /client-js|client\/stub/ }] },

@@ -96,8 +96,9 @@ def test_user_interrupts_the_agent_at_once(card: SoundCard, tmp_path: Path) -> N
             talk = await Talk.start(agent, tmp_path, "--json", env=card.env)
             with card.listen(tmp_path / "speaker.wav"):
                 await asyncio.to_thread(card.wait_until_loud, tmp_path / "speaker.wav")
-                card.speak(QUESTION)
+                speaking = card.speak(QUESTION)
                 await talk.until("user_said")
+            assert speaking.wait(60) == 0
             talk.process.send_signal(signal.SIGINT)
             await talk.until("ended")
             assert await talk.end() == 0

@@ -225,13 +225,13 @@ class FakeRegistry:
             self.add(repository, content)
             return web.Response(status=201)
         # Relative, with a query that the client must send back unchanged.
-        place = f"{self.upload_host}/v2/{repository}/blobs/uploads/{len(self.log)}?state=a%2Bb%3D"
+        place = f"{self.upload_host}/v2/{repository}/blobs/uploads/{len(self.log)}?state=a%2Fb%3D"
         return web.Response(status=202, headers={"Location": place})
 
     async def _upload(
         self, request: web.Request, logged: LoggedRequest, repository: str, fault: Fault
     ) -> web.Response:
-        assert "state=a%2Bb%3D" in str(request.rel_url)
+        assert "state=a%2Fb%3D" in str(request.rel_url)
         body = b""
         async for piece in request.content.iter_any():
             body += piece

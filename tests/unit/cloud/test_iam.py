@@ -337,3 +337,15 @@ class TestDeployerPolicy:
         assert [s.sid for s in statements.values() if "iam:PassRole" in s.actions] == [
             "RoleToAgentCore"
         ]
+
+    def test_images_go_to_the_given_repository_which_is_never_changed(self) -> None:
+        given = f"{ACCOUNT}.dkr.ecr.us-east-1.amazonaws.com/team/voice"
+        own, of_team = (
+            next(s for s in deployer_statements(of, ACCOUNT) if s.sid == "Images")
+            for of in (deployment(), deployment(repository=given))
+        )
+        assert of_team.resources == (f"arn:aws:ecr:us-east-1:{ACCOUNT}:repository/team/voice",)
+        assert "ecr:PutImage" in of_team.actions
+        assert {"ecr:CreateRepository", "ecr:BatchDeleteImage"} <= {*own.actions} - {
+            *of_team.actions
+        }

@@ -21,6 +21,7 @@ from tests.unit.cloud.deployments import (
 )
 from voicecore.catalog import regions
 from voicecore.cloud.deploy.export import policies_of
+from voicecore.cloud.iam.statements import ArnScope, resolved
 from voicecore.cloud.preflight.build import build_results
 from voicecore.cloud.preflight.models import access_result
 from voicecore.console.errors import VoicecoreError
@@ -100,3 +101,12 @@ def test_image_that_must_be_compiled_is_refused_without_arm64_machines(
 
 def test_arm_builds_are_regions_of_agentcore() -> None:
     assert set(regions.ARM_BUILDS) <= set(regions.AGENTCORE)
+
+
+def test_names_of_a_place_are_resolved_at_any_depth_of_a_template() -> None:
+    arn = {"Fn::Sub": "arn:${AWS::Partition}:x:${AWS::Region}:${AWS::AccountId}:${AWS::URLSuffix}"}
+    template = {"Statement": [{"Resource": [arn, "*"], "Condition": {"a": {"b": arn}}}]}
+    text = "arn:aws-us-gov:x:us-gov-west-1:123456789012:amazonaws.com"
+    assert resolved(template, ArnScope("aws-us-gov", "123456789012", GOV)) == {
+        "Statement": [{"Resource": [text, "*"], "Condition": {"a": {"b": text}}}]
+    }

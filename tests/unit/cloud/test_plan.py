@@ -76,17 +76,21 @@ def test_new_image_changes_the_runtime_at_no_cost() -> None:
 
 
 def test_replaced_and_removed_resources_are_distinguished() -> None:
+    unnamed = change("Modify", "AWS::Other::Other", "Other", "False", "")
+    unnamed["ResourceChange"]["Details"].append({"Target": {}})
     stack = changes(
         change("Modify", "AWS::EC2::Subnet", "Private1", "True", "CidrBlock"),
         change("Modify", "AWS::EC2::Route", "Route1", "Conditional", "NatGatewayId"),
         change("Remove", "AWS::EC2::NatGateway", "Nat2"),
         change("Modify", "AWS::Other::Thing", "Thing", "False"),
+        unnamed,
     )
     assert [(row.action, row.what, row.why) for row in stack.rows] == [
         (Action.REPLACE, "subnet", "CidrBlock"),
         (Action.CHANGE, "route", "NAT gateway, may be replaced"),
         (Action.REMOVE, "NAT gateway", ""),
         (Action.CHANGE, "AWS::Other::Thing", ""),
+        (Action.CHANGE, "AWS::Other::Other", "Properties"),
     ]
     assert DeployPlan((stack,), ()).month < -32
 
@@ -124,14 +128,14 @@ def test_plan_is_shown_as_a_table_with_its_cost() -> None:
     text = text_of(lines(plan()))
     assert "  + NAT gateway          +$32.85 a month\n" in text
     assert "  + 2 TURN channels       +$0.06 a month\n" in text
-    assert "Idle: +$36.96 per month.\nPer minute of a call: about $0.008" in text
+    assert "\n\nIdle: +$36.96 per month.\nPer minute of a call: about $0.008" in text
     assert "plus Deepgram's charges." in text
 
 
 def test_costs_below_four_digits_count_in_the_sum_only() -> None:
     minute = (CostItem("models", 0.002), CostItem("requests", 0.00004), CostItem("free", 0.0))
     text = text_of(lines(DeployPlan((), minute)))
-    assert "about $0.002 (models 0.0020)." in text
+    assert text.startswith("Idle: ") and "about $0.002 (models $0.0020)." in text
 
 
 def test_plan_is_a_json_document() -> None:

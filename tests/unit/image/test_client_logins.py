@@ -74,6 +74,7 @@ def test_bearer_token_has_scopes_of_push_and_mount() -> None:
     with_repository(
         registry, lambda repository: push(repository, "base"), lambda: RegistryLogin("me", "secret")
     )
+    assert registry.tokens[0]["service"] == ["here"]
     assert registry.tokens[0]["scope"] == ["extra", "repository:agent:pull,push"]
     assert "repository:base:pull" in registry.tokens[-1]["scope"]
 
@@ -99,8 +100,9 @@ def test_anonymous_pull_gets_bearer_token() -> None:
     )
 
 
-def test_pull_without_login_works_despite_bad_login() -> None:
-    registry = FakeRegistry(challenge="bearer", faults=[Fault("GET", "/token", status=403)])
+@pytest.mark.parametrize("status", [400, 401, 403])
+def test_pull_without_login_works_despite_bad_login(status: int) -> None:
+    registry = FakeRegistry(challenge="bearer", faults=[Fault("GET", "/token", status=status)])
     registry.add("agent", BLOB)
     read = with_repository(
         registry, lambda r: r.read(DIGEST), lambda: RegistryLogin("me", "old"), actions="pull"
@@ -111,7 +113,15 @@ def test_pull_without_login_works_despite_bad_login() -> None:
 def test_identity_token_is_used_as_refresh_token() -> None:
     registry = FakeRegistry(challenge="bearer", token_login="identity")
     with_repository(registry, push, lambda: RegistryLogin("", "", "identity"))
-    assert registry.tokens[0]["grant_type"] == ["refresh_token"]
+    assert registry.tokens == [
+        {
+            "service": ["here"],
+            "scope": ["extra repository:agent:pull,push"],
+            "grant_type": ["refresh_token"],
+            "client_id": ["voicecore"],
+            "refresh_token": ["identity"],
+        }
+    ]
 
 
 def test_missing_login_is_reported() -> None:

@@ -24,7 +24,7 @@ from tests.unit.image.sample_project import (
 )
 from tests.unit.image.workspace import STAGE, Workspace
 from voicecore.console.progress import Progress
-from voicecore.image.blob_store import DiskFull, blob_path, evict
+from voicecore.image.blob_store import DiskFull, blob_path
 from voicecore.image.builders.copy_layers import OnlyDocker
 from voicecore.image.builders.direct import build
 from voicecore.image.builders.packages import PackageInstallFailed
@@ -251,19 +251,6 @@ def test_ctrl_c_waits_for_thread_before_folder_is_deleted(workspace: Workspace, 
         signal.signal(signal.SIGINT, before)
     assert folder_existed == [True]
     assert [*workspace.store.glob("work-*")] == []
-
-
-def test_evict_deletes_least_recently_used_blobs(tmp_path: Path) -> None:
-    blobs = tmp_path / "blobs" / "sha256"
-    blobs.mkdir(parents=True)
-    now = time.time()
-    for name, age in {"oldest": 9000, "older": 8000, "used": 7000, "new": 10}.items():
-        (blobs / name).write_bytes(bytes(100))
-        os.utime(blobs / name, (now - age, now - age))
-    (blobs / ".unfinished-x").write_bytes(bytes(1))
-    os.utime(blobs / ".unfinished-x", (now - 8000, now - 8000))
-    evict(tmp_path, 250, now)
-    assert {path.name for path in blobs.iterdir()} == {"used", "new"}
 
 
 # ---- to a registry

@@ -116,8 +116,10 @@ def test_upload_without_place_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "answer", [b" ", b"[]", b"{}", b'{"token": "a\\r\\nb"}', b'{"token": 1, "expires_in": "x"}']
-)
+    "answer",
+    [b" ", b"[]", b"{}", b'{"token": "a\\r\\nb"}', b'{"token": 1, "expires_in": "x"}',
+     b'{"token": "a", "expires_in": [1]}', b'{"token": "a", "expires_in": 1e999}'],
+)  # fmt: skip
 def test_token_service_without_token_is_reported(answer: bytes) -> None:
     registry = FakeRegistry(challenge="bearer", token_answer=answer)
     with pytest.raises(NotLoggedIn, match="sent no token"):

@@ -142,6 +142,10 @@ def test_only_requested_extras_are_followed() -> None:
         + "".join(package(name) for name in ("codec", "mixer", "tube", "video"))
     )
     assert missing(lock) == {name: ("pipe",) for name in ("codec", "mixer", "tube")}
+    required_by = {
+        found.name: found.required_by for found in locked_packages.packages_for(tomllib.loads(lock))
+    }
+    assert required_by["pipe"] == ("agent",)  # not itself, for its extra
 
 
 def test_version_for_image_is_selected() -> None:

@@ -86,7 +86,7 @@ def test_layer_entries_are_sorted_and_normalized(tmp_path: Path) -> None:
 
 
 def test_layer_has_digests_and_sizes(tmp_path: Path) -> None:
-    store = tmp_path / "store"
+    store = tmp_path / "cache" / "store"
     layer = packed(make_folder(tmp_path / "folder"), store)
     blob = blob_path(store, layer.digest).read_bytes()
     tar = tar_of(layer, store)

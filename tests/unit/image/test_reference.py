@@ -2,7 +2,12 @@
 
 import pytest
 
-from voicecore.image.registry.reference import BadReference, is_loopback, parse_reference
+from voicecore.image.registry.reference import (
+    BadReference,
+    is_digest,
+    is_loopback,
+    parse_reference,
+)
 
 DIGEST = "sha256:" + "0" * 64
 ECR = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
@@ -60,3 +65,9 @@ def test_loopback_hosts(host: str) -> None:
 @pytest.mark.parametrize("host", ["ghcr.io", "10.0.0.1:5000", "registry:5000", "localhost.com"])
 def test_other_hosts_are_not_loopback(host: str) -> None:
     assert not is_loopback(host)
+
+
+def test_digest_is_sha256_in_lower_case() -> None:
+    assert is_digest(DIGEST)
+    others = ["", DIGEST[:-1], DIGEST + "0", DIGEST[:-1] + "A", "sha512:" + "0" * 128, None, 7]
+    assert not any(map(is_digest, others))

@@ -24,8 +24,9 @@ def activity(
     traffic: float = 0.0,
     requests: int = 0,
     missed: int = 0,
+    started: float = 0.0,
 ) -> SessionActivity:
-    return SessionActivity(0.0, traffic, requests, ping, changed, missed)
+    return SessionActivity(started, traffic, requests, ping, changed, missed)
 
 
 @pytest.mark.parametrize(
@@ -38,6 +39,8 @@ def activity(
         (activity(traffic=500), 1400, EndReason.IDLE),
         (activity(requests=1), 28_799, None),
         (activity(requests=1), 28_800, EndReason.MAX_LIFETIME),
+        (activity(requests=1, started=100), 28_899, None),
+        (activity(requests=1, started=100), 28_900, EndReason.MAX_LIFETIME),
         (activity(BUSY, changed=10), 28_799, None),
         (activity(BUSY, changed=10), 28_800, EndReason.MAX_LIFETIME),
         # busy, but AWS cannot read since when, so it ends the session

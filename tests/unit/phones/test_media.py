@@ -149,9 +149,12 @@ def test_reads_the_frames_of_a_server(provider: str) -> None:
         ("twilio", '{"event":"say","streamSid":"MZ1"}', "the event 'say'"),
         ("twilio", '{"event":"media","streamSid":"MZ1","media":{"payload":"f"}}', "not base64"),
         ("twilio", '{"event":"media","streamSid":"MZ1","media":{"payload":"é"}}', "not base64"),
+        ("twilio", '{"event":"media","streamSid":"MZ1","media":{"payload":"fn8=!"}}', "not base64"),
         ("twilio", '{"event":"media","streamSid":"MZ1","media":{"payload":""}}', "0 bytes"),
         ("twilio", '{"event":"media","streamSid":"MZ1"}', "without 'media'"),
         ("twilio", '{"event":"mark","streamSid":"MZ1","mark":{}}', "a mark without a name"),
+        ("twilio", '{"event":"mark","streamSid":"MZ1","mark":{"name":""}}', "without a name"),
+        ("twilio", '{"event":"mark","streamSid":"MZ1","mark":{"name":7}}', "without a name"),
         ("exotel", '{"event":"media","stream_sid":"MZ1","media":{"payload":"fn9/"}}', "3 bytes"),
         (
             "plivo",

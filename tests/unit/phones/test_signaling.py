@@ -10,6 +10,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from tests.standins.phone.accounts import account
 from voicecore.catalog.phones import PHONES
+from voicecore.catalog.phones.accounts import SIGNING_KEY
+from voicecore.catalog.phones.media import MediaStream
 from voicecore.catalog.phones.plivo.signaling import signature_v3
 from voicecore.catalog.phones.signaling import MissingCredential, WebhookRequest
 
@@ -132,14 +134,58 @@ def test_requests_name_the_call_and_both_numbers(provider: str) -> None:
     call = signaling.new_call(credentials, "+12025550123", "+12025550100")
     other = signaling.new_call(credentials, "+12025550123", "+12025550100")
     assert call.id != other.id and call.stream != other.stream
-    for request in (
-        signaling.answer_request(call, "https://a.example/p"),
-        signaling.status_request(call, "https://a.example/s", "completed"),
-    ):
+    status = signaling.status_request(call, "https://a.example/s", "completed")
+    assert status.as_json == (provider == "vonage")
+    for request in (signaling.answer_request(call, "https://a.example/p"), status):
         values = {value.removeprefix("+") for value in request.fields.values()}
         assert {call.id, "12025550123", "12025550100"} <= values
         assert signaling.sign(request, credentials, 1000.0)
     assert "completed" in request.fields.values()
+
+
+def test_call_has_the_numbers_ids_and_parameters_of_its_stream() -> None:
+    credentials, signaling = account("twilio"), PHONES["twilio"].signaling()
+    call = signaling.new_call(credentials, "+12025550123", "+12025550100")
+    account_sid = credentials["TWILIO_ACCOUNT_SID"]
+    assert call.media({"k": "v"}) == MediaStream(
+        account_sid, call.id, call.stream, "+12025550123", "+12025550100", {"k": "v"}
+    )
+
+
+@pytest.mark.parametrize(("outbound", "status"), [(False, "ringing"), (True, "in-progress")])
+def test_answer_is_requested_when_the_call_rings_or_is_answered(
+    outbound: bool, status: str
+) -> None:
+    signaling = PHONES["twilio"].signaling()
+    call = signaling.new_call(account("twilio"), "+12025550123", "+12025550100", outbound)
+    assert signaling.answer_request(call, "https://a.example").fields["CallStatus"] == status
+    assert not signaling.new_call(account("twilio"), "+1", "+2").outbound
+
+
+def test_only_twilio_and_plivo_sign_the_handshake_of_media() -> None:
+    signed = {
+        name: phone.signaling().sign_media("wss://a.example", account(name), 0)
+        for name, phone in PHONES.items()
+    }
+    assert [name for name, headers in signed.items() if headers] == ["twilio", "plivo"]
+
+
+def test_json_is_as_providers_sign_it() -> None:
+    request = WebhookRequest("POST", "https://a.example", {"a": "é", "b": "1"}, as_json=True)
+    assert request.body == '{"a":"é","b":"1"}'.encode()
+    assert (request.content_type, request.address) == ("application/json", "https://a.example")
+    get = WebhookRequest("GET", "https://a.example?x=1", {"a": "é"})
+    assert (get.body, get.address) == (b"", "https://a.example?x=1&a=%C3%A9")
+
+
+def test_own_public_key_is_explained() -> None:
+    credentials, signaling = account("telnyx"), PHONES["telnyx"].signaling()
+    call = signaling.new_call(credentials, "+12025550123", "+12025550100")
+    del credentials[SIGNING_KEY]
+    with pytest.raises(MissingCredential, match="Only Telnyx itself can sign") as raised:
+        signaling.sign(signaling.answer_request(call, "https://a.example"), credentials, 0)
+    assert "TELNYX_PUBLIC_KEY" in raised.value.message
+    assert "server/.env" in (raised.value.hint or "")
 
 
 def test_refuses_to_sign_without_the_secret() -> None:

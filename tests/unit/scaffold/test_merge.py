@@ -35,6 +35,15 @@ def test_unedited_lines_are_changed(present: bytes, kind: Kind) -> None:
     assert planned.conflicts == ()
 
 
+def test_toml_keys_side_by_side_and_comments_of_the_template_are_merged() -> None:
+    old = b"a = 1\nb = 2\n\n[c]\nd = 1\n"
+    present = old.replace(b"a = 1", b"a = 5")
+    new = old.replace(b"b = 2", b"b = 3").replace(b"d", b"# why\nd")
+    planned = plan({"f.toml": old}, {"f.toml": present}, {"f.toml": new})
+    merged = b"a = 5\nb = 3\n\n[c]\n# why\nd = 1\n"
+    assert planned.changes == (Change("f.toml", "merged", present, merged),)
+
+
 @pytest.mark.parametrize(
     ("old", "present", "new"),
     [

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from voicecore.talk.channel import Connected, Delivery, Disconnected
 from voicecore.talk.transports import pipecat_frames, rtvi
-from voicecore.talk.turn_tracker import ANSWER_SECONDS, TurnTracker
+from voicecore.talk.turn_tracker import ANSWER_SECONDS, Answer, TurnTracker
 
 UNHEARD = rtvi.Sound("not_recognized", "No words were in it.")
 HEARD = rtvi.Sound("heard", "heard 1.0 s of speech")
@@ -387,3 +387,12 @@ def test_line_typed_over_the_agent_is_not_answered_by_what_it_was_saying(
         if answer:
             answers.append(answer.began - answer.said_until)
     assert answers == [pytest.approx(1.1)]
+
+
+def test_typed_line_is_understood_before_the_agent_reports_anything() -> None:
+    tracker = TurnTracker()
+    tracker.receive(Connected(resumed=False), 0.0)
+    tracker.typed(1.0)
+    assert tracker.why_silent == "It understood you, but sent no sound."
+    tracker.sounded(2.0, 2.0)
+    assert tracker.take_answer() == Answer(2.0, 1.0, True)

@@ -213,7 +213,7 @@ def table(stacks: Sequence[StackPlan]) -> Iterator[Line]:
 def _per_minute(plan: DeployPlan) -> str:
     # Items below four digits count in the sum only.
     known = [item for item in plan.minute if item.dollars and round(item.dollars, 4)]
-    shares = ", ".join(f"{item.what} {item.dollars:.4f}" for item in known)
+    shares = ", ".join(f"{item.what} {dollars(item.dollars or 0.0, digits=4)}" for item in known)
     others = " and ".join(f"{item.what}'s" for item in plan.minute if item.dollars is None)
     rest = f", plus {others} charges" if others else ""
     return f"about {dollars(_sum(plan.minute), digits=3)} ({shares}){rest}."

@@ -140,7 +140,7 @@ def _check(given: dict[str, Any]) -> None:
         raise InvalidAnswers([own], "Adopt it:  voicecore adopt FOLDER")
     if not invalid:
         return
-    hint = "List everything that can be chosen:  voicecore init --list-options"
+    hint = "List all choices, as JSON:  voicecore init --list-options"
     if any(each.key == "name" for each in invalid):
         better = aws_names.suggestion_for(given["name"]) or questions.DEFAULT_NAME
         hint = f"Try:  voicecore init {better}"

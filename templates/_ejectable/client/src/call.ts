@@ -6,16 +6,14 @@ import { ReplayBuffer } from "./audio/replay-buffer";
 import { firstSound, VoiceDetector } from "./audio/vad";
 import { Connection, type Ending } from "./connection";
 import { Conversation } from "./conversation";
-import { type Devices, listDevices } from "./devices";
-import { forgetInvite, keepInvite, takeInvite } from "./invite";
+import { type Devices, isGone, listDevices } from "./devices";
 import { Levels } from "./levels";
 import { AgentUnavailable, ConnectionLost, type Problem, problemFrom } from "./problem";
 import {
+  type Server,
   ServerError,
   ServerUnreachable,
   type Session,
-  startSession,
-  stopSession,
   type TransportName,
 } from "./server";
 import type { CreateConnection } from "./transport";
@@ -57,26 +55,29 @@ export class Call {
   connectedAt: number | undefined;
   /** Length of the ended call, in ms. */
   durationMs = 0;
-  invite = takeInvite();
   devices: Devices = { microphones: [], speakers: [] };
   chosen = { microphone: "", speaker: "" };
   conversation = new Conversation();
   readonly levels = new Levels();
 
+  readonly #server: Server;
   readonly #onChange: () => void;
   #audio: CallAudio | undefined;
   #session: Session | undefined;
   #connection: Connection | undefined;
   #voice = new VoiceDetector();
   #replay = new ReplayBuffer();
+  /** True after the microphone was lost, until there is another. */
+  #lostMicrophone = false;
   /** True until the agent's first sound in this call. */
   #awaitingFirstSound = false;
   #abort = new AbortController();
 
   /** `onChange` is called when there is something new to show. */
-  constructor(onChange: () => void) {
+  constructor(server: Server, onChange: () => void) {
+    this.#server = server;
     this.#onChange = onChange;
-    navigator.mediaDevices?.addEventListener("devicechange", () => void this.#updateDevices());
+    navigator.mediaDevices?.addEventListener("devicechange", () => void this.#onDeviceChange());
     void this.#updateDevices();
     // An abandoned session costs money until its idle timeout.
     addEventListener("pagehide", () => this.hangUp());
@@ -86,24 +87,25 @@ export class Call {
     return this.phase !== "idle";
   }
 
+  /** True when the browser has paused the sound of the call. */
+  get paused(): boolean {
+    return this.phase === "live" && this.#audio?.paused === true;
+  }
+
+  /** Resume the sound. Call this on a click. */
+  resumeSound(): void {
+    void this.#audio?.resume();
+  }
+
   get path(): string | undefined {
     return this.#connection?.path;
   }
 
-  /** Use the invite in the page's address. */
-  takeInvite(): void {
-    this.useInvite(takeInvite());
-  }
-
-  useInvite(invite: string): void {
-    keepInvite(invite);
-    this.invite = invite;
-    this.problem = undefined;
-    this.#onChange();
-  }
-
-  /** Call the agent; with `silent`, without a microphone. Returns when the call is over. */
-  async start(transport: TransportName, silent = false): Promise<void> {
+  /**
+   * Call the agent on a click; with `silent`, without a microphone. Returns when the call is over.
+   * `context` is for a click that came before this code was loaded.
+   */
+  async start(transport: TransportName, silent = false, context?: AudioContext): Promise<void> {
     if (this.active) return;
     this.#abort = new AbortController();
     const { signal } = this.#abort;
@@ -118,10 +120,10 @@ export class Call {
     this.#onChange();
     try {
       const load = TRANSPORTS[transport];
-      if (load) await this.#run(transport, load, silent, signal);
+      if (load) await this.#run(transport, load, silent, signal, context);
       else await this.#openRoom(transport, signal);
     } catch (error) {
-      if (!signal.aborted) this.#fail(problemFrom(error));
+      if (!signal.aborted) this.problem = problemFrom(error);
     }
     if (!signal.aborted) this.hangUp();
   }
@@ -138,7 +140,7 @@ export class Call {
     this.phase = "idle";
     this.ended = this.connectedAt !== undefined;
     this.durationMs = performance.now() - (this.connectedAt ?? 0);
-    this.hasMicrophone = false;
+    this.hasMicrophone = this.#lostMicrophone = false;
     this.levels.clear();
     this.#onChange();
   }
@@ -162,6 +164,7 @@ export class Call {
 
   async useMicrophone(device: string): Promise<void> {
     this.chosen.microphone = device;
+    this.problem = undefined;
     try {
       await this.#openMicrophone();
       const track = this.#audio?.track;
@@ -180,8 +183,8 @@ export class Call {
 
   /** Go to Daily's page of the room in which the agent waits. The agent leaves with the caller. */
   async #openRoom(transport: TransportName, signal: AbortSignal): Promise<void> {
-    const session = await startSession(transport, this.invite);
-    if (signal.aborted) return stopSession(session);
+    const session = await this.#server.start(transport);
+    if (signal.aborted) return this.#server.stop(session);
     const room = new URL(session.roomUrl ?? "");
     room.searchParams.set("t", session.roomToken ?? "");
     location.assign(room);
@@ -192,11 +195,12 @@ export class Call {
     load: LoadTransport,
     silent: boolean,
     signal: AbortSignal,
+    context?: AudioContext,
   ): Promise<void> {
     // In parallel, so that the caller waits for the slowest step only.
     const [{ createConnection }, audio, first] = await Promise.all([
       load(),
-      this.#openAudio(silent, signal),
+      this.#openAudio(silent, signal, context),
       this.#startSession(transport, signal),
     ]);
     let session = first;
@@ -219,17 +223,26 @@ export class Call {
   }
 
   async #startSession(transport: TransportName, signal: AbortSignal): Promise<Session> {
-    this.#session = await startSession(transport, this.invite);
+    this.#session = await this.#server.start(transport);
     const session = this.#session;
     if (signal.aborted) this.#stopSession();
     return session;
   }
 
-  async #openAudio(silent: boolean, signal: AbortSignal): Promise<CallAudio> {
+  async #openAudio(
+    silent: boolean,
+    signal: AbortSignal,
+    context?: AudioContext,
+  ): Promise<CallAudio> {
     const audio = await CallAudio.open(
-      (block) => this.#onUserBlock(block),
-      (block) => this.#onAgentBlock(block),
+      {
+        onUser: (block) => this.#onUserBlock(block),
+        onAgent: (block) => this.#onAgentBlock(block),
+        onMicrophoneLost: () => this.#onMicrophoneLost(),
+        onPause: this.#onChange,
+      },
       this.chosen.speaker,
+      context,
     );
     if (signal.aborted) audio.close();
     else this.#audio = audio;
@@ -245,6 +258,9 @@ export class Call {
     audio.mute(this.muted);
     this.#voice = new VoiceDetector();
     this.hasMicrophone = true;
+    if (this.#lostMicrophone)
+      this.conversation.note("The microphone is gone. Using the default one.");
+    this.#lostMicrophone = false;
     void this.#updateDevices(); // the browser names the devices now that access is granted
   }
 
@@ -255,6 +271,7 @@ export class Call {
   ): Promise<Ending> {
     const connection = new Connection(
       createConnection,
+      this.#server,
       session,
       audio,
       this.conversation,
@@ -288,7 +305,7 @@ export class Call {
       await new Promise((done) => setTimeout(done, delay));
       if (signal.aborted) return session;
       try {
-        return await startSession(transport, this.invite, session);
+        return await this.#server.start(transport, session);
       } catch (error) {
         const passes = error instanceof ServerError && error.status >= 500;
         if (!passes && !(error instanceof ServerUnreachable)) throw error;
@@ -319,17 +336,30 @@ export class Call {
     if (this.conversation.tick(block.end) || changed) this.#onChange();
   }
 
-  #fail(problem: Problem): void {
-    this.problem = problem;
-    if (problem.remedy !== "key") return;
-    forgetInvite();
-    this.invite = "";
-  }
-
   #stopSession(): void {
     // If this fails, the idle timeout ends the session.
-    if (this.#session) stopSession(this.#session).catch((error) => console.warn(error));
+    if (this.#session) this.#server.stop(this.#session).catch((error) => console.warn(error));
     this.#session = undefined;
+  }
+
+  /** The microphone was unplugged, or the user has blocked it: use the default one, if any. */
+  #onMicrophoneLost(): void {
+    this.hasMicrophone = false;
+    this.#lostMicrophone = true;
+    void this.useMicrophone("");
+  }
+
+  /** Devices were plugged in or unplugged. */
+  async #onDeviceChange(): Promise<void> {
+    await this.#updateDevices();
+    const { microphones, speakers } = this.devices;
+    if (this.#lostMicrophone && microphones.length > 0) await this.useMicrophone("");
+    if (isGone(this.chosen.speaker, speakers)) {
+      await this.useSpeaker("");
+      this.conversation.note("The speaker is gone. Using the default one.");
+    }
+    if (isGone(this.chosen.microphone, microphones)) this.chosen.microphone = "";
+    this.#onChange();
   }
 
   async #updateDevices(): Promise<void> {

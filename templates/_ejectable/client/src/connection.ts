@@ -10,7 +10,7 @@ import type { CallAudio } from "./audio/call-audio";
 import type { Conversation } from "./conversation";
 import { CallMediaManager } from "./media-manager";
 import { AgentUnavailable } from "./problem";
-import { offerRequest, serverErrorFrom, type Session } from "./server";
+import { type Server, serverErrorFrom, type Session } from "./server";
 import type { CreateConnection, TransportConnection } from "./transport";
 
 /** AgentCore gives an agent 30 s to start; the rest is for the network and the pipeline. */
@@ -43,6 +43,7 @@ export class Connection {
 
   constructor(
     createConnection: CreateConnection,
+    server: Server,
     session: Session,
     readonly audio: CallAudio,
     readonly conversation: Conversation,
@@ -50,7 +51,7 @@ export class Connection {
     readonly onChange: () => void,
   ) {
     this.#media = new CallMediaManager(audio);
-    this.#transport = createConnection(session, this.#media, offerRequest(session));
+    this.#transport = createConnection(session, this.#media, server.offer(session));
     this.#client = new Client({
       transport: this.#transport.transport,
       disconnectOnBotDisconnect: false,

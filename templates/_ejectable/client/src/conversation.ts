@@ -3,6 +3,10 @@
 
 /** Silence after which the agent's next sound is a new utterance. */
 const PAUSE = 0.3;
+/** Silence after which the user's next voice is a new phrase. */
+const PHRASE_PAUSE = 0.2;
+/** Silence that ends a phrase: two blocks. Until then, its voice goes on. */
+const PHRASE_END = 0.064;
 /** Silence after which an answer is complete: sentences may arrive one by one. */
 const SETTLE = 0.8;
 
@@ -45,14 +49,23 @@ export interface AgentLatency {
   stages: { key: string; ms: number }[];
 }
 
+/** What the user said or typed, from its end on. */
+interface Phrase {
+  end: number;
+  /** Time from which on it is over. */
+  over: number;
+}
+
 class Answer {
+  readonly key: number;
+  turn: number | undefined;
   sentences = new Map<string | number, Sentence>();
   interrupted = false;
 
-  constructor(
-    readonly key: number,
-    public turn?: number,
-  ) {}
+  constructor(key: number, turn?: number) {
+    this.key = key;
+    this.turn = turn;
+  }
 
   add(sentence: Sentence): void {
     this.sentences.set(sentence.segment ?? `sentence ${this.sentences.size}`, sentence);
@@ -90,17 +103,23 @@ export class Conversation {
   #answer = new Answer(this.#key++);
   /** Answer that a lost connection cut off. */
   #cut: Answer | undefined;
-  /** End of the user's speech that has no answer yet. */
-  #speechEnd: number | undefined;
-  /** True when the agent has noticed that speech. */
+  /** What the user said that has no answer yet. */
+  #phrases: Phrase[] = [];
+  /** True when the agent has noticed it. */
   #noticed = false;
+  /** End of the phrase that the agent prepares an answer to. */
+  #answering: number | undefined;
   #lastSound: number | undefined;
   #lastActivity = 0;
   /** Latency that arrived before the answer's first sound. */
   #earlyLatency: AgentLatency | undefined;
 
+  readonly #onTurnUnderstood: () => void;
+
   /** `onTurnUnderstood` is called when the agent has understood a turn of the user. */
-  constructor(readonly onTurnUnderstood: () => void = () => {}) {}
+  constructor(onTurnUnderstood: () => void = () => {}) {
+    this.#onTurnUnderstood = onTurnUnderstood;
+  }
 
   /** Median latency of the turns, in ms. */
   get median(): number | undefined {
@@ -120,11 +139,14 @@ export class Conversation {
 
   /** The microphone picked up voice, which ended at `at`. */
   voiceEnded(at: number): void {
-    if (this.#speechEnd === undefined) {
+    if (this.#phrases.length === 0) {
       this.#noticed = this.userSpeaking;
       this.#earlyLatency = undefined;
     }
-    this.#speechEnd = at;
+    const last = this.#phrases.at(-1);
+    const goesOn = last && last.over > last.end && at - last.end <= PHRASE_PAUSE;
+    if (goesOn) this.#phrases.pop();
+    this.#phrases.push({ end: at, over: at + PHRASE_END });
   }
 
   userTyped(text: string, at: number): void {
@@ -132,7 +154,7 @@ export class Conversation {
     this.#finals = [text];
     this.#turnOpen = true;
     this.#commitUser();
-    this.#speechEnd = at;
+    this.#phrases = [{ end: at, over: at }];
     this.#noticed = true;
     this.#earlyLatency = undefined;
   }
@@ -153,6 +175,7 @@ export class Conversation {
       this.#answer = new Answer(this.#key++, this.#cut.turn);
     }
     this.botSpeaking = this.thinking = false;
+    this.#answering = undefined;
   }
 
   interrupted(): void {
@@ -184,6 +207,7 @@ export class Conversation {
 
   llmStarted(at: number): void {
     this.thinking = true;
+    this.#answering = this.#lastPhrase(at);
     this.#beginAnswer();
     this.#lastActivity = at;
   }
@@ -216,12 +240,14 @@ export class Conversation {
     const wasThinking = this.thinking;
     // Audio in flight while the user interrupts does not answer the interruption.
     const answers = newUtterance && this.#noticed && !this.userSpeaking;
-    if (answers && this.#speechEnd !== undefined) {
+    const end = this.#answering ?? this.#lastPhrase(first);
+    if (answers && end !== undefined && end <= first) {
       this.#beginAnswer();
-      const ms = 1000 * (first - this.#speechEnd);
+      const ms = 1000 * (first - end);
       this.turns.push({ ms, parts: this.#earlyLatency ? partsOf(ms, this.#earlyLatency) : [] });
       this.#answer.turn = this.turns.length;
-      this.#speechEnd = this.#earlyLatency = undefined;
+      this.#phrases = this.#phrases.filter((phrase) => phrase.end > end);
+      this.#answering = this.#earlyLatency = undefined;
       this.#noticed = false;
     }
     this.thinking = false;
@@ -231,7 +257,7 @@ export class Conversation {
 
   latencyMeasured(latency: AgentLatency): void {
     const last = this.turns.at(-1);
-    if (this.#speechEnd !== undefined && this.#noticed) this.#earlyLatency = latency;
+    if (this.#phrases.length > 0 && this.#noticed) this.#earlyLatency = latency;
     else if (last && last.parts.length === 0) last.parts = partsOf(last.ms, latency);
   }
 
@@ -256,6 +282,11 @@ export class Conversation {
     this.connected = this.userSpeaking = this.botSpeaking = this.thinking = false;
   }
 
+  /** Return the end of the last phrase that is over at `at` and that the agent noticed. */
+  #lastPhrase(at: number): number | undefined {
+    return this.#noticed ? this.#phrases.findLast(({ over }) => over <= at)?.end : undefined;
+  }
+
   #commitUser(): void {
     if (this.#finals.length === 0) return;
     this.#finishCut();
@@ -264,7 +295,7 @@ export class Conversation {
   }
 
   #addUserLine(): void {
-    this.onTurnUnderstood();
+    this.#onTurnUnderstood();
     this.lines.push({ key: this.#key++, who: "you", text: joined(this.#finals) });
     this.#finals = [];
     this.#interim = "";
@@ -294,6 +325,7 @@ export class Conversation {
   #interrupt(): void {
     if (this.botSpeaking) this.#answer.interrupted = true;
     this.botSpeaking = this.thinking = false;
+    this.#answering = undefined;
     this.#lastSound = undefined; // the next sound is a new utterance
   }
 }

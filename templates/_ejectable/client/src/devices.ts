@@ -19,3 +19,8 @@ export async function listDevices(): Promise<Devices> {
       .map(({ deviceId: id, label: name }) => ({ id, name }));
   return { microphones: named("audioinput"), speakers: named("audiooutput") };
 }
+
+/** Return true if a chosen device is no longer there; "", the system default, always is. */
+export function isGone(chosen: string, devices: Device[]): boolean {
+  return chosen !== "" && !devices.some((device) => device.id === chosen);
+}

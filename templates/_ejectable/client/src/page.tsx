@@ -3,19 +3,23 @@
 import { render } from "preact";
 import { Call, preload } from "./call";
 import { chooseDetails, showsDetails } from "./details";
-import { type Config, fetchConfig, type TransportName } from "./server";
+import { forgetInvite, keepInvite, takeInvite } from "./invite";
+import { handleKey } from "./keys";
 import "./page.css";
 import { type Problem, problemFrom } from "./problem";
+import { type Config, Server, type TransportName } from "./server";
 import { Screen } from "./view/screen";
-
-/** Elements that handle the space key themselves. */
-const USES_SPACE = "input, select, textarea, button, summary, a";
 
 const root = document.querySelector("#page") as HTMLElement;
 let config: Config | undefined;
 let configProblem: Problem | undefined;
 let transport: TransportName = "websocket";
-const call = new Call(show);
+let invite = takeInvite();
+const server = new Server(document.baseURI, () => invite);
+const call = new Call(server, () => {
+  if (call.problem?.remedy === "key") dropInvite();
+  show();
+});
 
 function show(): void {
   render(
@@ -25,7 +29,9 @@ function show(): void {
       configProblem={configProblem}
       transport={transport}
       choose={choose}
-      details={showsDetails(call.invite)}
+      invite={invite}
+      useInvite={useInvite}
+      details={showsDetails(invite)}
       chooseDetails={(shown) => {
         chooseDetails(shown);
         show();
@@ -36,33 +42,34 @@ function show(): void {
   );
 }
 
+function dropInvite(): void {
+  forgetInvite();
+  invite = "";
+}
+
+function useInvite(given: string): void {
+  keepInvite(given);
+  invite = given;
+  call.problem = undefined;
+  show();
+}
+
 function choose(name: TransportName): void {
   transport = name;
   preload(name);
   show();
 }
 
-addEventListener("keydown", (event) => {
-  const target = event.target as HTMLElement;
-  if (event.key === " " && call.active && !target.closest(USES_SPACE)) {
-    event.preventDefault();
-    if (!event.repeat) call.mute(!call.muted);
-  } else if (event.key === "Escape" && call.active) {
-    // In a field, the first Esc leaves the field; only the next one hangs up.
-    const field = target.closest<HTMLElement>("input, select");
-    if (field) field.blur();
-    else call.hangUp();
-  }
-});
+addEventListener("keydown", (event) => handleKey(call, event));
 
 // An invite link that is opened in a tab that already shows the page.
-addEventListener("hashchange", () => call.takeInvite());
+addEventListener("hashchange", () => useInvite(takeInvite()));
 
 async function load(): Promise<void> {
   configProblem = undefined;
   show();
   try {
-    config = await fetchConfig();
+    config = await server.config();
     document.title = config.project;
     choose(config.transports[0] ?? transport);
   } catch (error) {

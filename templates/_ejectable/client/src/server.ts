@@ -35,37 +35,66 @@ export class ServerError extends Error {
 /** The session server did not answer. */
 export class ServerUnreachable extends Error {}
 
+/** The page that embeds the call has to be corrected; the message is for its developer. */
+export class SetupError extends Error {}
+
 /** AgentCore gives an agent 30 s to start; the rest is for the network. */
 const TIMEOUT_MS = 40_000;
 
-export async function fetchConfig(): Promise<Config> {
-  return (await request("GET", "config")).json();
-}
+/** Returns an invite or a JWT; "" where sessions are started without one. */
+export type Credential = () => string | Promise<string>;
 
-/** Start a session, or get another connection to the session `resumed`. */
-export async function startSession(
-  transport: TransportName,
-  invite: string,
-  resumed?: Session,
-): Promise<Session> {
-  const session = resumed && { sessionId: resumed.sessionId, token: resumed.token };
-  const body = JSON.stringify({ transport, ...session });
-  const headers = { Authorization: `Bearer ${invite}`, "Content-Type": "application/json" };
-  return (await request("POST", "start", { body, headers })).json();
-}
+export class Server {
+  /** `startUrl` may lead to another server, which asks this one to start a session. */
+  constructor(
+    /** The server's URL, which may be a folder of a larger site. */
+    readonly url: string,
+    readonly credential: Credential,
+    readonly startUrl = "start",
+  ) {}
 
-/** End a session, so that an abandoned one costs nothing; works while the page unloads too. */
-export async function stopSession(session: Session): Promise<void> {
-  const headers = { "X-Session-Token": session.token };
-  await request("DELETE", `sessions/${session.sessionId}`, { headers, keepalive: true });
-}
+  async config(): Promise<Config> {
+    return (await this.#request("GET", "config")).json();
+  }
 
-/** Return the request that carries the transport's offer and its ICE candidates. */
-export function offerRequest(session: Session): APIRequest {
-  return {
-    endpoint: urlOf(`sessions/${session.sessionId}/api/offer`),
-    headers: new Headers({ "X-Session-Token": session.token }),
-  };
+  /** Start a session, or get another connection to the session `resumed`. */
+  async start(transport: TransportName, resumed?: Session): Promise<Session> {
+    const session = resumed && { sessionId: resumed.sessionId, token: resumed.token };
+    const body = JSON.stringify({ transport, ...session });
+    const headers = new Headers({ "Content-Type": "application/json" });
+    const credential = await this.credential();
+    if (credential) headers.set("Authorization", `Bearer ${credential}`);
+    const response = await this.#request("POST", this.startUrl, { body, headers });
+    const answer = await response.json().catch(() => undefined);
+    if (answer?.sessionId) return answer;
+    throw new SetupError(
+      `POST ${response.url} did not return what the session server's /start does.`,
+    );
+  }
+
+  /** End a session, so that an abandoned one costs nothing; works while the page unloads too. */
+  async stop(session: Session): Promise<void> {
+    const headers = { "X-Session-Token": session.token };
+    await this.#request("DELETE", `sessions/${session.sessionId}`, { headers, keepalive: true });
+  }
+
+  /** Return the request that carries the transport's offer and its ICE candidates. */
+  offer(session: Session): APIRequest {
+    return {
+      endpoint: new URL(`sessions/${session.sessionId}/api/offer`, this.url).href,
+      headers: new Headers({ "X-Session-Token": session.token }),
+    };
+  }
+
+  async #request(method: string, path: string, options: RequestInit = {}): Promise<Response> {
+    const url = new URL(path, this.url);
+    const signal = AbortSignal.timeout(TIMEOUT_MS);
+    const response = await fetch(url, { method, signal, ...options }).catch((error) => {
+      throw new ServerUnreachable(String(error));
+    });
+    if (!response.ok) throw await serverErrorFrom(response);
+    return response;
+  }
 }
 
 /** Read an error response. */
@@ -79,18 +108,4 @@ export async function serverErrorFrom(response: Response): Promise<ServerError> 
     String(message),
     Number.isNaN(seconds) ? undefined : seconds,
   );
-}
-
-async function request(method: string, path: string, options: RequestInit = {}): Promise<Response> {
-  const signal = AbortSignal.timeout(TIMEOUT_MS);
-  const response = await fetch(urlOf(path), { method, signal, ...options }).catch((error) => {
-    throw new ServerUnreachable(String(error));
-  });
-  if (!response.ok) throw await serverErrorFrom(response);
-  return response;
-}
-
-/** Resolve a path against the page, which may be in a folder of a larger site. */
-function urlOf(path: string): string {
-  return new URL(path, document.baseURI).href;
 }

@@ -18,13 +18,19 @@ PAGE = "Pages of other sites cannot use this server; ALLOWED_ORIGINS in server/.
 
 
 class LocalOnly:
-    """Answers requests for these hosts, of its own page, of these origins, and of programs."""
+    """Answers requests for these hosts, of its own page, of these origins, and of programs.
 
-    def __init__(self, app: ASGIApp, hosts: Sequence[str], origins: Sequence[str]) -> None:
-        self._app, self._hosts, self._origins = app, hosts, origins
+    All pages may load `public`: voice.js, which tells a developer that ALLOWED_ORIGINS is missing.
+    """
+
+    def __init__(
+        self, app: ASGIApp, hosts: Sequence[str], origins: Sequence[str], public: Sequence[str]
+    ) -> None:
+        self._app, self._hosts, self._origins, self._public = app, hosts, origins, public
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        refusal = "" if scope["type"] == "lifespan" else self._refusal(Headers(scope=scope))
+        is_request = scope["type"] != "lifespan"
+        refusal = self._refusal(scope["path"], Headers(scope=scope)) if is_request else ""
         if not refusal:
             await self._app(scope, receive, send)
         elif scope["type"] == "websocket":
@@ -33,10 +39,12 @@ class LocalOnly:
             body = {"error": {"code": "not_local", "message": refusal}}
             await JSONResponse(body, 403)(scope, receive, send)
 
-    def _refusal(self, headers: Headers) -> str:
+    def _refusal(self, path: str, headers: Headers) -> str:
         host, origin = headers.get("host", ""), headers.get("origin")
         if name_of(host) not in self._hosts:
             return HOST
+        if path in self._public:
+            return ""
         # Browsers send Sec-Fetch-Site, also where they send no Origin (W3C, Fetch Metadata). A link
         # to the page is a navigation.
         other_site = headers.get("sec-fetch-site") == "cross-site"

@@ -8,7 +8,14 @@ import playbackUrl from "./playback.worklet?worker&url";
 /** The browser's own processing of speech, which is better than any a page could do. */
 const PROCESSING = { echoCancellation: true, noiseSuppression: true, autoGainControl: true };
 
-type OnBlock = (block: Block) => void;
+export interface AudioHandlers {
+  onUser(block: Block): void;
+  onAgent(block: Block): void;
+  /** The microphone was unplugged, or the user has blocked it. */
+  onMicrophoneLost(): void;
+  /** `paused` may have changed. */
+  onPause(): void;
+}
 
 /** True when the page may select the speaker, over WebSocket and over WebRTC. */
 export const CAN_CHOOSE_SPEAKER =
@@ -16,6 +23,7 @@ export const CAN_CHOOSE_SPEAKER =
 
 export class CallAudio {
   #context: AudioContext;
+  #handlers: AudioHandlers;
   #stream: MediaStream | undefined;
   #microphone: MediaStreamAudioSourceNode | undefined;
   #userCapture: AudioWorkletNode;
@@ -24,28 +32,59 @@ export class CallAudio {
   #remote: MediaStreamAudioSourceNode | undefined;
   /** Plays WebRTC audio: Chromium plays a remote track only through an element. */
   #player = new Audio();
+  /** True when the browser did not let it play without a click. */
+  #playerRefused = false;
 
-  /** Open the audio system. Call this on a click; otherwise browsers keep it silent. */
-  static async open(onUser: OnBlock, onAgent: OnBlock, speaker: string): Promise<CallAudio> {
-    const context = new AudioContext({ latencyHint: "interactive" });
+  /**
+   * Open the audio system, on a click: browsers keep a context silent that was made without one,
+   * and Safari one that was made after an `await`. The context has the device's own sample rate.
+   */
+  static async open(
+    handlers: AudioHandlers,
+    speaker: string,
+    context = new AudioContext({ latencyHint: "interactive" }),
+  ): Promise<CallAudio> {
+    // Not awaited: without a click it stays pending, and the page says that the sound is paused.
+    void context.resume();
     await Promise.all([
       context.audioWorklet.addModule(captureUrl),
       context.audioWorklet.addModule(playbackUrl),
-      context.resume(),
     ]);
-    const audio = new CallAudio(context, onUser, onAgent);
+    const audio = new CallAudio(context, handlers);
     if (speaker) await audio.useSpeaker(speaker);
     return audio;
   }
 
-  private constructor(context: AudioContext, onUser: OnBlock, onAgent: OnBlock) {
+  private constructor(context: AudioContext, handlers: AudioHandlers) {
     this.#context = context;
-    this.#userCapture = capture(context, onUser);
-    this.#agentCapture = capture(context, onAgent);
+    this.#handlers = handlers;
+    this.#userCapture = capture(context, handlers.onUser);
+    this.#agentCapture = capture(context, handlers.onAgent);
     this.#playback = new AudioWorkletNode(context, "playback", { outputChannelCount: [1] });
     this.#playback.connect(context.destination);
     this.#playback.connect(this.#agentCapture);
+    context.addEventListener("statechange", this.#onPause);
+    document.addEventListener("visibilitychange", this.#onPause);
   }
+
+  /** True while the browser plays nothing: no click yet, or Safari's interruption by a phone call. */
+  get paused(): boolean {
+    return this.#context.state !== "running" || this.#playerRefused;
+  }
+
+  /** Play again. Without a click the browser may refuse, and `paused` stays true. */
+  async resume(): Promise<void> {
+    const isPlaying = this.#player.srcObject ? this.#player.play() : undefined;
+    const [, player] = await Promise.allSettled([this.#context.resume(), isPlaying]);
+    this.#playerRefused = player.status === "rejected" && player.reason.name === "NotAllowedError";
+    this.#handlers.onPause();
+  }
+
+  /** The context paused or plays again, or the user is back: an interruption may be over. */
+  #onPause = (): void => {
+    this.#handlers.onPause();
+    if (this.#context.state !== "running" && !document.hidden) void this.resume();
+  };
 
   /** Current time of the clock that dates blocks, in seconds. */
   get now(): number {
@@ -62,6 +101,8 @@ export class CallAudio {
     const stream = await openMicrophone(device);
     this.#closeMicrophone();
     this.#stream = stream;
+    const [track] = stream.getAudioTracks();
+    if (track) track.onended = () => this.#handlers.onMicrophoneLost();
     this.#microphone = this.#context.createMediaStreamSource(stream);
     this.#microphone.connect(this.#userCapture);
   }
@@ -95,13 +136,15 @@ export class CallAudio {
     this.#remote = this.#context.createMediaStreamSource(stream);
     this.#remote.connect(this.#agentCapture);
     this.#player.srcObject = stream;
-    void this.#player.play();
+    void this.resume();
   }
 
   /** Release microphone and speaker. */
   close(): void {
     this.#closeMicrophone();
     this.#player.srcObject = null;
+    this.#context.removeEventListener("statechange", this.#onPause);
+    document.removeEventListener("visibilitychange", this.#onPause);
     // A hang-up during the microphone prompt closes the context before the prompt returns.
     if (this.#context.state !== "closed") void this.#context.close();
   }
@@ -112,7 +155,7 @@ export class CallAudio {
   }
 }
 
-function capture(context: AudioContext, onBlock: OnBlock): AudioWorkletNode {
+function capture(context: AudioContext, onBlock: (block: Block) => void): AudioWorkletNode {
   const node = new AudioWorkletNode(context, "capture", { outputChannelCount: [1] });
   node.port.onmessage = ({ data }: MessageEvent<Block>) => onBlock(data);
   // Its output is silent, but some browsers run only nodes that lead to the destination.

@@ -26,6 +26,14 @@ export function Controls({ call, children }: { call: Call; children: ComponentCh
           {call.problem.title}. {call.problem.advice}
         </p>
       )}
+      {call.paused && (
+        <p class="hint" role="alert">
+          The browser has paused the sound.{" "}
+          <button type="button" class="link" onClick={() => call.resumeSound()}>
+            Turn it on
+          </button>
+        </p>
+      )}
       <div class="bar">
         <button
           type="button"
@@ -34,7 +42,7 @@ export function Controls({ call, children }: { call: Call; children: ComponentCh
           aria-keyshortcuts="Space"
           aria-label="Mute"
           title={muted ? "Unmute (space)" : "Mute (space)"}
-          disabled={!hasMicrophone}
+          aria-disabled={!hasMicrophone} // not `disabled`, which would take no focus
           onClick={() => call.mute(!muted)}
           ref={mute}
         >

@@ -27,3 +27,4 @@ export const hangUp = (
 );
 export const send = draw("M5 12h14M13 6l6 6-6 6");
 export const settings = draw("M4 7h9M17 7h3M4 17h3M11 17h9M15 5v4M9 15v4");
+export const close = draw("M6 6l12 12M18 6L6 18");

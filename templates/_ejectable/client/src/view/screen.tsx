@@ -17,6 +17,9 @@ interface Properties {
   configProblem: Problem | undefined;
   transport: TransportName;
   choose(name: TransportName): void;
+  /** The credential for calls; "" if there is none. */
+  invite: string;
+  useInvite(invite: string): void;
   details: boolean;
   chooseDetails(shown: boolean): void;
   /** Ask the server again for its config. */
@@ -24,7 +27,7 @@ interface Properties {
 }
 
 export function Screen(properties: Properties) {
-  const { call, config, configProblem, transport, details, retry } = properties;
+  const { call, config, configProblem, transport, invite, useInvite, details, retry } = properties;
   const { active, conversation, ended } = call;
   const start = (silent?: boolean) => void call.start(transport, silent);
   const settings = <Settings {...properties} />;
@@ -50,8 +53,8 @@ export function Screen(properties: Properties) {
           )}
           {problem && <ProblemMessage problem={problem} startSilently={() => start(true)} />}
           {configProblem && <StartButton problem={configProblem} again={false} start={retry} />}
-          {config && !call.invite && <KeyForm enter={(key) => call.useInvite(key)} />}
-          {config && call.invite && (
+          {config && !invite && <KeyForm enter={useInvite} />}
+          {config && invite && (
             <StartButton problem={call.problem} again={ended} start={() => start()} />
           )}
           {config && settings}
@@ -68,7 +71,7 @@ interface StartProperties {
   start(): void;
 }
 
-function StartButton({ problem, again, start }: StartProperties) {
+export function StartButton({ problem, again, start }: StartProperties) {
   const button = useRef<HTMLButtonElement>(null);
   // The hang-up button is gone, and keyboard users would lose their focus with it.
   useEffect(() => {

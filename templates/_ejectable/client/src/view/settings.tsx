@@ -1,5 +1,6 @@
 /** The settings of a call: transport, microphone, speaker. */
 
+import type { ComponentChildren } from "preact";
 import { CAN_CHOOSE_SPEAKER } from "../audio/call-audio";
 import type { Call } from "../call";
 import type { Device } from "../devices";
@@ -18,57 +19,71 @@ interface Properties {
 
 export function Settings(properties: Properties) {
   const { call, config, transport, choose, details, chooseDetails } = properties;
-  const { microphones, speakers } = call.devices;
   const transports = config?.transports ?? [];
+  return (
+    <SettingsMenu>
+      {transports.length > 1 && (
+        <fieldset disabled={call.active}>
+          <legend>Connection</legend>
+          <div class="choices">
+            {transports.map((name) => (
+              <label key={name}>
+                <input
+                  type="radio"
+                  name="transport"
+                  checked={name === transport}
+                  onChange={() => choose(name)}
+                />
+                <span>{TITLES[name]}</span>
+              </label>
+            ))}
+          </div>
+        </fieldset>
+      )}
+      <DeviceChoices call={call} />
+      <label class="switch">
+        <input
+          type="checkbox"
+          checked={details}
+          onChange={(event) => chooseDetails(event.currentTarget.checked)}
+        />
+        <span>Show tool calls and latency</span>
+      </label>
+    </SettingsMenu>
+  );
+}
+
+export function SettingsMenu({ children }: { children: ComponentChildren }) {
   return (
     <details class="settings">
       <summary title="Settings">
         {icons.settings}
         <span>Settings</span>
       </summary>
-      <div class="panel">
-        {transports.length > 1 && (
-          <fieldset disabled={call.active}>
-            <legend>Connection</legend>
-            <div class="choices">
-              {transports.map((name) => (
-                <label key={name}>
-                  <input
-                    type="radio"
-                    name="transport"
-                    checked={name === transport}
-                    onChange={() => choose(name)}
-                  />
-                  <span>{TITLES[name]}</span>
-                </label>
-              ))}
-            </div>
-          </fieldset>
-        )}
-        <DeviceChoice
-          title="Microphone"
-          devices={microphones}
-          chosen={call.chosen.microphone}
-          choose={(id) => void call.useMicrophone(id)}
-        />
-        {CAN_CHOOSE_SPEAKER && (
-          <DeviceChoice
-            title="Speaker"
-            devices={speakers}
-            chosen={call.chosen.speaker}
-            choose={(id) => void call.useSpeaker(id)}
-          />
-        )}
-        <label class="switch">
-          <input
-            type="checkbox"
-            checked={details}
-            onChange={(event) => chooseDetails(event.currentTarget.checked)}
-          />
-          <span>Show tool calls and latency</span>
-        </label>
-      </div>
+      <div class="panel">{children}</div>
     </details>
+  );
+}
+
+export function DeviceChoices({ call }: { call: Call }) {
+  const { microphones, speakers } = call.devices;
+  return (
+    <>
+      <DeviceChoice
+        title="Microphone"
+        devices={microphones}
+        chosen={call.chosen.microphone}
+        choose={(id) => void call.useMicrophone(id)}
+      />
+      {CAN_CHOOSE_SPEAKER && (
+        <DeviceChoice
+          title="Speaker"
+          devices={speakers}
+          chosen={call.chosen.speaker}
+          choose={(id) => void call.useSpeaker(id)}
+        />
+      )}
+    </>
   );
 }
 

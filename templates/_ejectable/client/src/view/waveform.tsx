@@ -54,10 +54,7 @@ function draw(canvas: HTMLCanvasElement, call: Call, reducedMotion: boolean): vo
   context.clearRect(0, 0, width, height);
   context.lineCap = "round";
   context.lineWidth = BAR;
-  const style = getComputedStyle(canvas);
-  const [accent, ink, faint] = ["--accent", "--ink", "--line"].map((name) =>
-    style.getPropertyValue(name),
-  ) as [string, string, string];
+  const { stroke: accent, fill: ink, color: faint } = getComputedStyle(canvas);
   const middle = height / 2;
   const reach = middle - BAR - GAP;
   const bar = (color: string, x: number, from: number, to: number) => {

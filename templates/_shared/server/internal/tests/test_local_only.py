@@ -6,7 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 from fastapi.testclient import TestClient
+from starlette.responses import PlainTextResponse
+from starlette.types import Receive, Scope, Send
 
+from ..local_only import LocalOnly
 from .conftest import AWS, Serve, serving
 
 HOST = "127.0.0.1:7860"
@@ -54,3 +57,14 @@ def test_pages_of_others_are_refused(
 def test_other_servers_answer_under_any_name(serve: Serve) -> None:
     headers = {"Host": "phone.example", "Sec-Fetch-Site": "cross-site"}
     assert serve().get("/health", headers=headers).status_code == 200
+
+
+def test_any_page_loads_only_the_public_files() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await PlainTextResponse("served")(scope, receive, send)
+
+    client = TestClient(LocalOnly(app, ["127.0.0.1"], [], ["/voice.js"]))
+    page = {"Host": HOST, "Origin": "https://any.example", "Sec-Fetch-Site": "cross-site"}
+    assert client.get("/voice.js", headers=page).text == "served"
+    assert client.get("/config", headers=page).status_code == 403
+    assert client.get("/voice.js", headers=page | {"Host": "attacker.example"}).status_code == 403

@@ -14,6 +14,7 @@ from fastapi.testclient import TestClient
 from ..access import Access, Session, new_session_id
 from ..agentcore import AgentCore
 from ..metrics import Metrics
+from ..middleware import BODY_BYTES
 from ..open_sessions import OpenSessions
 from ..server import BY_PHONE, TRANSPORTS, create_app
 from ..session_table import MemoryTable
@@ -149,6 +150,15 @@ def test_large_body_is_refused(client: TestClient, body: Any) -> None:
     assert (answer.status_code, answer.json()["error"]["code"]) == (413, "too_large")
 
 
+@pytest.mark.parametrize("in_chunks", [False, True])
+def test_body_may_have_just_as_many_bytes(client: TestClient, in_chunks: bool) -> None:
+    headers = AUTHORIZED | {"Content-Type": "application/json"}
+    for size, status in {BODY_BYTES: 200, BODY_BYTES + 1: 413}.items():
+        body = b"{}".ljust(size)
+        content: Any = [body[:-1], body[-1:]] if in_chunks else body
+        assert client.post("/start", headers=headers, content=content).status_code == status
+
+
 def test_unreachable_aws_is_reported(serve: Serve) -> None:
     client = serve(aws=UNREACHABLE)
     path, token = known_session()
@@ -157,6 +167,16 @@ def test_unreachable_aws_is_reported(serve: Serve) -> None:
         assert answer.status_code == 503
         assert answer.json()["error"]["code"] == "aws_unreachable"
     assert client.get(path, headers=token).status_code == 404
+
+
+def test_unreachable_token_issuer_is_reported(serve: Serve) -> None:
+    discovery = f"{UNREACHABLE}/.well-known/openid-configuration"
+    client = serve(OIDC_DISCOVERY_URL=discovery, OIDC_AUDIENCE="line")
+    header = "eyJhbGciOiJSUzI1NiJ9"  # {"alg":"RS256"}
+    headers = {"Authorization": f"Bearer {header}.e30.AA"}
+    answer = client.post("/start", headers=headers)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "issuer_unreachable")
+    assert answer.headers["Retry-After"] == "60"
 
 
 def test_hang_up_ends_the_session_and_frees_its_place(serve: Serve) -> None:
@@ -327,6 +347,23 @@ def test_page_connects_only_to_the_server_and_the_agent(tmp_path: Path) -> None:
     assert asset.headers["Content-Encoding"] == "gzip"
     etag = {"If-None-Match": page.headers["ETag"]}
     assert client.get("/", headers=etag).status_code == 304
+    assert asset.headers["Access-Control-Allow-Origin"] == "*"  # voice.js loads it elsewhere
+    assert "Access-Control-Allow-Origin" not in page.headers
     for path in ("/secret", "/../secret", "/assets/..%2f..%2fsecret", "/assets/%00", "/assets"):
         assert client.get(path).status_code == 404
     assert client.post("/").status_code == 405
+
+
+@pytest.mark.parametrize("example", [True, False])
+def test_example_of_an_embedded_call_is_served_to_its_developer_only(
+    tmp_path: Path, example: bool
+) -> None:
+    for name in ("index.html", "embed.html", "embed.js", "voice.js"):
+        (tmp_path / name).write_text(name)
+    app = FastAPI()
+    scripts = serve_page(app, lambda: "", tmp_path, example=example)
+    client = TestClient(app)
+    assert client.get("/voice.js").text == "voice.js"
+    assert client.get("/embed").status_code == (200 if example else 404)
+    assert sorted(scripts) == (["/embed.js", "/voice.js"] if example else ["/voice.js"])
+    assert client.get("/embed.js").status_code == (200 if example else 404)

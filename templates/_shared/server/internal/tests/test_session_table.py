@@ -60,5 +60,6 @@ def test_valid_entries_outlast_the_minute() -> None:
         await table.requests("anything")  # the first one of a minute forgets what is over
         assert await table.is_used("a name") and not await table.is_used("a name of before")
         assert await table.open_until("key") and not await table.open_until("another")
+        assert "another" not in vars(table)["_open"]  # it takes no memory
 
     asyncio.run(work())

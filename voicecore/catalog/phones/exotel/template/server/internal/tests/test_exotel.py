@@ -42,6 +42,7 @@ def test_call_is_answered_with_a_url() -> None:
         "url": "wss://a.example/x"
     }
     assert EXOTEL.reject_answer().status == 404
+    assert EXOTEL.call_status({"CallSid": "c1", "Status": "completed"}) == ("c1", "completed")
 
 
 def test_start_names_the_call() -> None:
@@ -57,6 +58,15 @@ def test_start_names_the_call() -> None:
     for wrong in (other, {"event": "media"}, {}):
         with pytest.raises(BadStart):
             EXOTEL.stream_start(json.dumps(wrong))
+
+
+def test_audio_and_marks() -> None:
+    stream = Stream("s1", "c1", SOUND, SOUND)
+    frame = EXOTEL.audio_frame(stream, b"sound")
+    assert EXOTEL.audio_of(frame) == b"sound"
+    mark = EXOTEL.mark(stream, "goodbye")
+    assert EXOTEL.is_mark(mark, "goodbye") and not EXOTEL.is_mark(mark, "other")
+    assert {json.loads(each)["stream_sid"] for each in (frame, mark)} == {"s1"}
 
 
 def test_api_requests() -> None:

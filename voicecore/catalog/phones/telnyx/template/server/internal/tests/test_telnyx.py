@@ -8,9 +8,10 @@ import json
 import pytest
 
 from ..api_errors import ApiError
+from ..settings import Reader
 from ..telephony.phone_audio import Format
 from ..telephony.provider import BadStart, Call, Forged, Stream, Webhook
-from ..telephony.providers.telnyx import Telnyx
+from ..telephony.providers.telnyx import Telnyx, is_signed
 from .credentials import CREDENTIALS, TELNYX_KEY
 
 TELNYX = Telnyx("KEY1", CREDENTIALS["TELNYX_PUBLIC_KEY"], "7")
@@ -72,6 +73,19 @@ def test_signature_is_compared_as_bytes() -> None:
     assert TELNYX.check(again, NOW).once == TELNYX.check(webhook(), NOW).once
 
 
+def test_public_key_is_32_bytes_in_base64() -> None:
+    right = CREDENTIALS["TELNYX_PUBLIC_KEY"]
+    reader = Reader({"TELNYX_API_KEY": "KEY1", "TELNYX_PUBLIC_KEY": right})
+    assert Telnyx.read(reader) == Telnyx("KEY1", right) and not reader.mistakes
+    sent = webhook().headers
+    signature, time = sent["telnyx-signature-ed25519"], sent["telnyx-timestamp"]
+    assert is_signed(signature, time, BODY, right)
+    for key in (f"{right}!", right[:20], "AAAA"):
+        reader = Reader({"TELNYX_API_KEY": "KEY1", "TELNYX_PUBLIC_KEY": key})
+        assert Telnyx.read(reader).public_key == key and len(reader.mistakes) == 1
+        assert not is_signed(signature, time, BODY, key)
+
+
 def test_only_the_signed_body_is_read() -> None:
     headers = {**webhook().headers, "content-type": ""}
     sent = Webhook("POST", f"{URL}?To=%2B1&ToCity=X", headers, BODY)
@@ -85,6 +99,7 @@ def test_call_is_answered_with_rtp_in_both_directions() -> None:
     answer = TELNYX.connect_answer(Call("v3:abc", "", ""), "wss://a.example/x?a=1&b=2")
     assert 'bidirectionalMode="rtp"' in answer.body and "a=1&amp;b=2" in answer.body
     assert "<Reject/>" in TELNYX.reject_answer().body
+    assert TELNYX.call_status({"CallSid": "v3:abc", "CallStatus": "busy"}) == ("v3:abc", "busy")
 
 
 def test_start_names_the_call() -> None:

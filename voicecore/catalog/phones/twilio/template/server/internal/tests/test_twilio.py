@@ -69,6 +69,13 @@ def test_published_signatures(url: str, form: dict[str, Any], right: str) -> Non
     assert is_signed(right, url.replace(".com/", ".com:443/"), fields, "12345")
 
 
+@pytest.mark.parametrize(("scheme", "port"), [("https", 443), ("wss", 443), ("http", 80)])
+def test_url_may_be_signed_with_its_usual_port(scheme: str, port: int) -> None:
+    right = signature(f"{scheme}://a.example:{port}/x", (), "12345")
+    assert is_signed(right, f"{scheme}://a.example/x", (), "12345")
+    assert not is_signed(right, f"{scheme}://a.example:81/x", (), "12345")
+
+
 def test_repeated_field_is_signed_once() -> None:
     once = signature(URL, FORM.items(), "12345")
     assert signature(URL, [*FORM.items(), *FORM.items()], "12345") == once
@@ -121,6 +128,7 @@ def test_call_is_answered_with_twiml() -> None:
     parameters = {parameter.get("name"): parameter.get("value") for parameter in stream}
     assert parameters == {"from_number": '"><', "to_number": "+12025550100"}
     assert "<Reject/>" in TWILIO.reject_answer().body
+    assert TWILIO.call_status(FORM) == ("CA1", "ringing")
 
 
 def test_start_names_the_call() -> None:

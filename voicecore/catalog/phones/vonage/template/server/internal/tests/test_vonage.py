@@ -10,6 +10,7 @@ from typing import Any
 import jwt
 import pytest
 
+from ..settings import Reader
 from ..telephony.phone_audio import Format
 from ..telephony.provider import BadStart, Call, Forged, Stream, Webhook
 from ..telephony.providers.vonage import Vonage
@@ -55,6 +56,16 @@ def test_webhook_needs_a_valid_recent_token() -> None:
         VONAGE.check(webhook(), NOW + 301)
 
 
+def test_private_key_is_a_pem_whose_lines_may_be_escaped() -> None:
+    for key in (VONAGE.private_key, VONAGE.private_key.strip().replace("\n", "\\n")):
+        reader = Reader({**CREDENTIALS, "VONAGE_PRIVATE_KEY": key})
+        assert Vonage.read(reader).private_key == VONAGE.private_key.strip()
+        assert not reader.mistakes
+    reader = Reader({**CREDENTIALS, "VONAGE_PRIVATE_KEY": "private.key"})
+    Vonage.read(reader)
+    assert reader.mistakes == ["VONAGE_PRIVATE_KEY must be the key itself, in PEM format."]
+
+
 def test_published_token_lacks_only_an_id() -> None:
     """The token in the tests of Vonage's SDK for Python (jwt/tests/test_verify_jwt.py)."""
     token = (
@@ -91,6 +102,7 @@ def test_call_is_answered_with_an_ncco() -> None:
     assert endpoint["content-type"] == "audio/l16;rate=16000"
     assert endpoint["headers"]["call_id"] == "u1"
     assert json.loads(VONAGE.reject_answer().body) == []
+    assert VONAGE.call_status({"uuid": "u1", "status": "busy"}) == ("u1", "busy")
 
 
 def test_first_message_starts_the_stream() -> None:
@@ -121,6 +133,7 @@ def test_api_requests() -> None:
     claims = jwt.decode(token, VONAGE_KEY.public_key(), ["RS256"])
     assert claims["application_id"] == "app1"
     assert json.loads(VONAGE.hang_up_request("u1").body) == {"action": "hangup"}
+    assert (VONAGE.status_request("u1").method, VONAGE.status_request("u1").body) == ("GET", b"")
     assert (
         json.loads(VONAGE.transfer_request("u1", "+12025550199", "").body)["action"] == "transfer"
     )
