@@ -37,8 +37,10 @@ class Observers(WorkerObserver):
             await super().on_process_frame(data)
 
     async def on_push_frame(self, data: FramePushed) -> None:
-        """Tell of a frame that is passed on; of audio, only where the agent's comes from."""
-        if isinstance(data.frame, InputAudioRawFrame):
+        """Tell of a frame that is passed on; of the agent's audio once, of the caller's never."""
+        frame = data.frame
+        passed_on = frame.id in self._frames_pushed
+        if isinstance(frame, InputAudioRawFrame) or (passed_on and isinstance(frame, AudioRawFrame)):
             return
         await super().on_push_frame(data)
 
