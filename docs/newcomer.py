@@ -12,6 +12,7 @@ import re
 import shlex
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,6 +45,8 @@ SCREENS: dict[str, dict[str, Any]] = {
     "dark": {"viewport": {"width": 1000, "height": 700}},
     "phone": {"viewport": {"width": 390, "height": 760}, "device_scale_factor": 2},
 }
+ANSWER_SECONDS = 4
+"""Longest answer: the next question would interrupt it."""
 WARM_UP_MS = 15_000
 """Time in which the spare agent for the next call loads; it would slow this call down."""
 
@@ -86,9 +89,11 @@ def want_page(folder: Path) -> None:
             call_on_page(address, card)
             with typed("voicecore talk", project, card.env, stop=True) as talk:
                 talk.shows("How can I help?")
+                time.sleep(ANSWER_SECONDS)
                 for question, answer in QUESTIONS.items():
                     ask(card, question)
                     talk.shows(answer)
+                    time.sleep(ANSWER_SECONDS)
                 photograph(talk, "voicecore talk", "talk")
                 photograph(dev, "voicecore dev", "dev")
         take_build(project)
@@ -128,10 +133,11 @@ def want_phone_calls(folder: Path) -> None:
         SoundCard.plugged_in(folder) as card,
         typed(command, project, card.env, stop=True) as phone,
     ):
-        phone.shows("spoke for")  # the agent has greeted the caller
+        phone.shows("agent    spoke for")
         for count, question in enumerate(QUESTIONS, 1):
             ask(card, question)
             phone.shows(f"{count} turn")
+            time.sleep(ANSWER_SECONDS)
         photograph(phone, command, "phone")
     with aws_standin() as aws:
         env = aws.environment
@@ -166,7 +172,7 @@ def talk_on(page: Page, address: str, card: SoundCard, kind: str) -> None:
     for question, answer in QUESTIONS.items():
         ask(card, question)
         page.locator(".agent", has_text=answer).wait_for()
-        page.wait_for_timeout(2500)
+        page.wait_for_timeout(1000 * ANSWER_SECONDS)
     if kind != "phone":
         page.locator(".latency summary").last.click()
         page.mouse.move(0, 0)
