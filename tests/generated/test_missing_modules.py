@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import uv
 
-from tests.generated.projects import ENVIRONMENT, KINDS, PAIR, only, run
+from tests.generated.projects import ENVIRONMENT, KINDS, PAIR, agent_tests_of, only, run
 
 IMPORT_ALL = Path(__file__).with_name("import_all.py")
 
@@ -106,15 +106,20 @@ def test_installed_modules_lack_only_excluded_packages(
     assert not unexplained
 
 
-@only(OFFLINE)
+@pytest.mark.parametrize(
+    ("project", "tests"),
+    [(kind, [] if kind == OFFLINE[0] else agent_tests_of(kind)) for kind in OFFLINE],
+    indirect=["project"],
+    ids=map(str, OFFLINE),
+)
 def test_tests_of_the_agent_need_no_excluded_package(
-    project: Path, pruned: Callable[[Path], Path]
+    project: Path, tests: list[str], pruned: Callable[[Path], Path]
 ) -> None:
     """The tests include a spoken question and answer."""
     # Python looks for a package's modules only where it found the package.
     python = str(project / "agent/.venv/bin/python")
     packages = f"PYTHONPATH={pruned(project)}"
-    run(project, "env", packages, python, "-m", "pytest", "-q")
+    run(project, "env", packages, python, "-m", "pytest", "-q", *tests)
 
 
 @only(NOVA_SONIC)
