@@ -1,4 +1,4 @@
-"""What makes a user stumble on a screen is found, and nothing else is."""
+"""Stumbles on a screen are found, and a sound screen has none."""
 
 from __future__ import annotations
 
