@@ -1,6 +1,6 @@
-"""Does what three newcomers do, takes the pictures of the docs, and fails where one would stumble.
+"""Makes the journeys of three newcomers, takes the pictures of the docs, and fails at a stumble.
 
-`python docs/newcomer.py [JOURNEY…]` types the commands of the docs in a terminal of 80 columns and
+`python -m docs.newcomer [JOURNEY…]` types the commands of the docs in a terminal of 80 columns and
 talks to the page in Chromium. JOURNEY is page, deploy or phone. A stumble is a traceback, a line
 that is cut, or a hint that leads nowhere. It takes minutes, and needs what `make lab` installs.
 """
@@ -12,26 +12,24 @@ import re
 import shlex
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from playwright.sync_api import Page, sync_playwright
 from rich.console import Console
 from rich.text import Text
 
+from tests.docs.stumbles import stumbles_on
+from tests.page.conftest import audible_chromium
+from tests.standins.aws import aws_standin
+from tests.standins.image.registries import run_registries
+from tests.standins.soundcard import SoundCard
+from tests.standins.terminal import Terminal
+
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))  # the stand-ins and the sound card belong to the tests
-
-from playwright.sync_api import Browser, Page, sync_playwright  # noqa: E402 - as the next ones
-
-from tests.docs.stumbles import stumbles_on  # noqa: E402 - found by the line above
-from tests.page.conftest import ALLOW_MICROPHONE, chromium  # noqa: E402
-from tests.standins.aws import aws_standin  # noqa: E402
-from tests.standins.image.registries import run_registries  # noqa: E402
-from tests.standins.soundcard import SoundCard  # noqa: E402
-from tests.standins.terminal import Terminal  # noqa: E402
-
 WIDTH = 80
 _FONT = re.compile(r"\s*@font-face \{.*?\}", re.DOTALL)
 QUESTIONS = {
@@ -40,10 +38,16 @@ QUESTIONS = {
     "open-on-sunday": "On Sunday",
 }
 SCREENS: dict[str, dict[str, Any]] = {
-    "light": {"viewport": {"width": 1000, "height": 700}},
-    "dark": {"viewport": {"width": 1000, "height": 700}},
-    "phone": {"viewport": {"width": 390, "height": 760}, "device_scale_factor": 2},
+    "light": {"color_scheme": "light", "viewport": {"width": 1000, "height": 700}},
+    "dark": {"color_scheme": "dark", "viewport": {"width": 1000, "height": 700}},
+    "phone": {
+        "color_scheme": "dark",
+        "viewport": {"width": 390, "height": 760},
+        "device_scale_factor": 2,
+    },
 }
+ANSWER_SECONDS = 4
+"""Longest answer: the next question would interrupt it."""
 WARM_UP_MS = 15_000
 """Time in which the spare agent for the next call loads; it would slow this call down."""
 
@@ -86,9 +90,11 @@ def want_page(folder: Path) -> None:
             call_on_page(address, card)
             with typed("voicecore talk", project, card.env, stop=True) as talk:
                 talk.shows("How can I help?")
+                time.sleep(ANSWER_SECONDS)
                 for question, answer in QUESTIONS.items():
                     ask(card, question)
                     talk.shows(answer)
+                    time.sleep(ANSWER_SECONDS)
                 photograph(talk, "voicecore talk", "talk")
                 photograph(dev, "voicecore dev", "dev")
         take_build(project)
@@ -128,10 +134,11 @@ def want_phone_calls(folder: Path) -> None:
         SoundCard.plugged_in(folder) as card,
         typed(command, project, card.env, stop=True) as phone,
     ):
-        phone.shows("spoke for")  # the agent has greeted the caller
+        phone.shows("agent    spoke for")
         for count, question in enumerate(QUESTIONS, 1):
             ask(card, question)
             phone.shows(f"{count} turn")
+            time.sleep(ANSWER_SECONDS)
         photograph(phone, command, "phone")
     with aws_standin() as aws:
         env = aws.environment
@@ -146,11 +153,9 @@ def want_phone_calls(folder: Path) -> None:
 def call_on_page(address: str, card: SoundCard) -> None:
     """Call the agent from three screens, and write docs/page-*.png."""
     with sync_playwright() as playwright:
-        audible = {"env": card.env, "ignore_default_args": ["--mute-audio"]}
-        browser: Browser = chromium(playwright, ALLOW_MICROPHONE, **audible)
+        browser = audible_chromium(playwright, card)
         for kind, screen in SCREENS.items():
-            scheme = "light" if kind == "light" else "dark"
-            context = browser.new_context(color_scheme=scheme, **screen)
+            context = browser.new_context(**screen)
             talk_on(context.new_page(), address, card, kind)
             context.close()
         browser.close()
@@ -166,7 +171,7 @@ def talk_on(page: Page, address: str, card: SoundCard, kind: str) -> None:
     for question, answer in QUESTIONS.items():
         ask(card, question)
         page.locator(".agent", has_text=answer).wait_for()
-        page.wait_for_timeout(2500)
+        page.wait_for_timeout(1000 * ANSWER_SECONDS)
     if kind != "phone":
         page.locator(".latency summary").last.click()
         page.mouse.move(0, 0)

@@ -13,8 +13,8 @@ from voicecore.console.output import columns
 _WHOLE = re.compile(r"\s*(?:\S+|(?:aws|cd|docker|export|kill|sudo|uv|voicecore) .*)$")
 """Rows that the terminal may break, so that they can be copied: a word, or a command."""
 _FOLDER = re.compile(r"(?:^|  )cd (\S+)(?= &&|$)")
-_DRAWN = re.compile(r"^[\u2500-\u259f\s]+$|[\u2580-\u259f]{8}")
-"""Rows of lines and bars."""
+_DRAWN = re.compile(r"^[\u2500-\u259f\s]+$|[\u2580-\u259f]{8}|\S {3,}\S")
+"""Rows of lines and bars, and rows with a part at the right edge."""
 
 
 def stumbles_on(rows: str, lines: str, width: int, folder: Path) -> list[str]:

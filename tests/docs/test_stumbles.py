@@ -1,4 +1,4 @@
-"""What makes a user stumble on a screen is found, and nothing else is."""
+"""Stumbles on a screen are found, and a sound screen has none."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ def test_stumble_is_found(tmp_path: Path, rows: str, lines: str, expected: str) 
         ("http://127.0.0\n.1:7860/#invite.1fcf553b", "http://127.0.0.1:7860/#invite.1fcf553b"),
         ("Talk:\n  cd mine && v\noicecore talk", "Talk:\n  cd mine && voicecore talk"),
         ("──────────────", ""),
+        ("q ends   0.8 s", ""),
     ],
 )
 def test_sound_screen_has_none(tmp_path: Path, rows: str, lines: str) -> None:

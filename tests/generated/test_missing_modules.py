@@ -14,14 +14,14 @@ from pathlib import Path
 import pytest
 import uv
 
-from tests.generated.projects import ENVIRONMENT, KINDS, PAIR, only, run
+from tests.generated.projects import ENVIRONMENT, KINDS, PAIR, agent_tests_of, only, run
 
 IMPORT_ALL = Path(__file__).with_name("import_all.py")
 
 # These two have the packages and exclusions of the other pipelines, too. The offline agent runs its
 # own tests on its packages instead.
 WIDEST = [*(kind for kind in KINDS if kind.services), PAIR]
-OFFLINE = [kind for kind in KINDS if kind.pipeline == "offline"]
+OFFLINE, OFFLINE_WEBRTC = (kind for kind in KINDS if kind.pipeline == "offline")
 NOVA_SONIC = [kind for kind in KINDS if kind.pipeline == "nova-sonic"]
 
 
@@ -106,15 +106,25 @@ def test_installed_modules_lack_only_excluded_packages(
     assert not unexplained
 
 
-@only(OFFLINE)
+@only([OFFLINE])
 def test_tests_of_the_agent_need_no_excluded_package(
     project: Path, pruned: Callable[[Path], Path]
 ) -> None:
     """The tests include a spoken question and answer."""
+    run_tests(project, pruned(project))
+
+
+@only([OFFLINE_WEBRTC])
+def test_tests_of_webrtc_need_no_excluded_package(
+    project: Path, pruned: Callable[[Path], Path]
+) -> None:
+    run_tests(project, pruned(project), *agent_tests_of(OFFLINE_WEBRTC))
+
+
+def run_tests(project: Path, packages: Path, *files: str) -> None:
     # Python looks for a package's modules only where it found the package.
     python = str(project / "agent/.venv/bin/python")
-    packages = f"PYTHONPATH={pruned(project)}"
-    run(project, "env", packages, python, "-m", "pytest", "-q")
+    run(project, "env", f"PYTHONPATH={packages}", python, "-m", "pytest", "-q", *files)
 
 
 @only(NOVA_SONIC)

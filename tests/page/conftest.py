@@ -43,6 +43,12 @@ def chromium(playwright: Playwright, *flags: str, **options: Any) -> Browser:
     return playwright.chromium.launch(executable_path=path, args=arguments, **options)
 
 
+def audible_chromium(playwright: Playwright, card: SoundCard) -> Browser:
+    """Start Chromium with the microphone and the speaker of a virtual sound card."""
+    audible = {"env": card.env, "ignore_default_args": ["--mute-audio"]}
+    return chromium(playwright, ALLOW_MICROPHONE, **audible)
+
+
 @contextmanager
 def browser_with_sound_card() -> Iterator[tuple[Browser, Site, SoundCard]]:
     """Start a browser with a virtual sound card, and a site whose agent answers."""
@@ -53,8 +59,7 @@ def browser_with_sound_card() -> Iterator[tuple[Browser, Site, SoundCard]]:
             SoundCard.plugged_in(folder) as card,
             sync_playwright() as playwright,
         ):
-            audible = {"env": card.env, "ignore_default_args": ["--mute-audio"]}
-            browser = chromium(playwright, ALLOW_MICROPHONE, **audible)
+            browser = audible_chromium(playwright, card)
             yield browser, site, card
             browser.close()
 

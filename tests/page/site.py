@@ -44,15 +44,19 @@ def create_project(folder: Path) -> Path:
     return folder / "support-line"
 
 
+def key_of(project: Path) -> str:
+    """Return the project's SESSION_API_KEY."""
+    return (project / "server/.env").read_text().partition("SESSION_API_KEY=")[2].split()[0]
+
+
 @contextmanager
 def dev_site(project: Path) -> Iterator[Site]:
     """Serve the project's page with `voicecore dev`, agent included."""
-    key = (project / "server/.env").read_text().partition("SESSION_API_KEY=")[2].split()[0]
     # Other tests that run at the same time use the default ports.
     with dev(project, "--port", str(free_port()), "--server-port", str(free_port())):
         state = read_state(project / ".voicecore")
         assert state
-        page = invite_url(project / "server", state.server, key)
+        page = invite_url(project / "server", state.server, key_of(project))
         assert page
         yield Site(*page.split("/#"))
 

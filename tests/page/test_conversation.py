@@ -29,13 +29,12 @@ from playwright.sync_api import (
 from tests.e2e.conversation.conftest import SAMPLES
 from tests.page import pipecat_clients
 from tests.page.conftest import (
-    ALLOW_MICROPHONE,
     TIMEOUT_MS,
     assert_accessible,
-    chromium,
+    audible_chromium,
     watched,
 )
-from tests.page.site import Site, create_project, dev_site
+from tests.page.site import Site, create_project, dev_site, key_of
 from tests.ports import free_port
 from tests.processes import processes_in
 from tests.standins.soundcard import SoundCard
@@ -74,8 +73,7 @@ def card(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SoundCard]:
 @pytest.fixture(scope="module")
 def browser(playwright: Playwright, card: SoundCard) -> Iterator[Browser]:
     """Chromium with the sound card's microphone and speaker."""
-    audible = {"env": card.env, "ignore_default_args": ["--mute-audio"]}
-    browser = chromium(playwright, ALLOW_MICROPHONE, **audible)
+    browser = audible_chromium(playwright, card)
     yield browser
     browser.close()
 
@@ -272,10 +270,6 @@ def test_pipecats_python_client_holds_a_conversation(
     )  # fmt: skip
     assert "you: What is 12 times 7?" in done.stdout, done.stderr[-3000:]
     assert "agent: That is 84." in done.stdout
-
-
-def key_of(project: Path) -> str:
-    return (project / "server/.env").read_text().partition("SESSION_API_KEY=")[2].split()[0]
 
 
 def stopped_sessions(project: Path) -> int:

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, Playwright, expect
 
-from tests.page.conftest import ALLOW_MICROPHONE, chromium, watched
+from tests.page.conftest import audible_chromium, watched
 from tests.page.site import Site
 from tests.standins.page_agent import SESSION, PageAgent
 from tests.standins.soundcard import SINKS, SoundCard
+from tests.standins.talk.session_server import tone
 
 LAB = """
     window.lab = { contexts: [], tracks: [], gone: [], refuses: false };
@@ -115,22 +116,19 @@ def test_headset_at_16_khz(playwright: Playwright, site: Site, tmp_path: Path) -
     config = tmp_path / ".config/pulse/daemon.conf"
     config.parent.mkdir(parents=True)
     config.write_text(f"default-sample-rate = {HEADSET_HZ}\n")
-    (tmp_path / "tone.wav").write_bytes(b"")
     heard = tmp_path / "heard.wav"
     with SoundCard.plugged_in(tmp_path, SINKS.replace("rate=48000", f"rate={HEADSET_HZ}")) as card:
-        browser = chromium(
-            playwright, ALLOW_MICROPHONE, env=card.env, ignore_default_args=["--mute-audio"]
-        )
+        browser = audible_chromium(playwright, card)
         page = browser.new_page()
         page.add_init_script(LAB)
         agent = call(page, site)
         assert page.evaluate("lab.contexts[0].sampleRate") == HEADSET_HZ
         with card.listen(heard):
-            agent.play(tone(24_000), 24_000)
+            agent.play(tone(1000, TONE_HZ, 24_000), 24_000)
             card.wait_until_loud(heard)
             page.wait_for_timeout(500)
         agent.heard.clear()
-        wav(tmp_path / "tone.wav", tone(HEADSET_HZ))
+        wav(tmp_path / "tone.wav", tone(1000, TONE_HZ, HEADSET_HZ))
         card.speak(tmp_path / "tone.wav").wait()
         page.wait_for_timeout(200)
         browser.close()
@@ -139,11 +137,6 @@ def test_headset_at_16_khz(playwright: Playwright, site: Site, tmp_path: Path) -
     assert pitch(played, 48_000) == pytest.approx(TONE_HZ, rel=0.02)
     sent = b"".join(audio.pcm for audio in agent.heard)
     assert pitch(sent, agent.heard[0].rate) == pytest.approx(TONE_HZ, rel=0.02)
-
-
-def tone(rate: int) -> bytes:
-    """Return a second of a tone."""
-    return (9000 * np.sin(np.arange(rate) * 2 * np.pi * TONE_HZ / rate)).astype("<i2").tobytes()
 
 
 def wav(path: Path, pcm: bytes) -> None:

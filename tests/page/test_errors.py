@@ -10,6 +10,7 @@ from playwright.sync_api import Page, Playwright, Route, expect
 
 from tests.page.conftest import ALLOW_MICROPHONE, FAKE_MICROPHONE, chromium, watched
 from tests.page.site import Site
+from tests.standins.page_agent import SESSION
 
 Response = Callable[[Route], None]
 
@@ -86,9 +87,8 @@ def test_button_waits_after_too_many_calls(page: Page, site: Site) -> None:
 
 
 def test_page_reports_an_unavailable_agent(page: Page, site: Site) -> None:
-    session = {"sessionId": "s" * 36, "token": "t", "wsUrl": "ws://127.0.0.1:1/ws"}
     page.route("**/sessions/*", lambda route: route.fulfill(status=204))
-    call(page, site, lambda route: route.fulfill(json=session))
+    call(page, site, lambda route: route.fulfill(json=SESSION))
     expect(page.get_by_role("alert")).to_contain_text("The agent is not available")
 
 
@@ -118,10 +118,9 @@ def test_call_without_microphone(
 ) -> None:
     no_sound_card = {**os.environ, "PULSE_SERVER": "unix:/nonexistent"}
     browser = chromium(playwright, *flags, env=no_sound_card)
-    session = {"sessionId": "s" * 36, "token": "t", "wsUrl": "ws://127.0.0.1:1/ws"}
     with watched(browser.new_page()) as page:
         page.route("**/sessions/*", lambda route: route.fulfill(status=204))
-        call(page, site, lambda route: route.fulfill(json=session))
+        call(page, site, lambda route: route.fulfill(json=SESSION))
         alert = page.get_by_role("alert")
         expect(alert).to_contain_text(title)
         page.get_by_role("button", name="Join without a microphone").click()

@@ -289,15 +289,16 @@ def test_all_callers_share_one_limit_of_starts(
 def test_starts_at_the_same_time_never_exceed_the_limit(
     folder: Path, aws: AgentCore, tmp_path: Path, shared_table: Dynamo
 ) -> None:
-    limits = UNLIMITED | {"SESSIONS_AT_ONCE": "5"} | shared_table.settings
+    limits = UNLIMITED | {"SESSIONS_AT_ONCE": "3"} | shared_table.settings
 
     async def ask(client: aiohttp.ClientSession) -> int:
         async with client.post("/start", headers=AUTHORIZED) as answer:
             return answer.status
 
+    # No more: the stand-in answers all at once, and the servers wait 2 s for each answer.
     async def crowd() -> list[int]:
         async with first.client() as one, second.client() as other:
-            return await asyncio.gather(*(ask(c) for c in (one, other) * 10))
+            return await asyncio.gather(*(ask(c) for c in (one, other) * 4))
 
     with (
         serving(folder, tmp_path / "1", aws.url, **limits) as first,
@@ -305,7 +306,7 @@ def test_starts_at_the_same_time_never_exceed_the_limit(
     ):
         statuses = asyncio.run(crowd())
     assert set(statuses) <= {200, 429}
-    assert statuses.count(200) <= 5
+    assert statuses.count(200) <= 3
     assert len(shared_table.leases()) == statuses.count(200)
 
 

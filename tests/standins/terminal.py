@@ -19,6 +19,7 @@ from tests.requirements import require
 
 _NUMBERS = itertools.count()
 _RUN = """
+trap : INT  # Ctrl-C is for the program
 before=$(stty -g); "$@"; code=$?
 [ "$before" = "$(stty -g)" ] && state=restored || state=changed
 echo "[ended with $code, $state]"; exec sleep 600

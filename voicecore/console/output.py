@@ -43,7 +43,7 @@ reorders a line (Bidi_Control of UAX 9)."""
 _WORD = re.compile(
     r"(?:^\s*|(?<=  ))(?:aws|cd|cp|docker|export|kill|pip|pipx|sudo|uv|uvx|voicecore) .*|\S+"
 )
-"""What is never broken: a word, such as a URL, and a command up to the end of its line."""
+"""Text that is never broken: a word, such as a URL, and a command up to the end of its line."""
 _SIGN = re.compile(r"[✗✓•!]? *")
 """The beginning of a line, below which its other rows are empty."""
 _SURROGATES = re.compile(r"[\ud800-\udfff]")

@@ -250,22 +250,34 @@ def test_fails_when_the_agent_hangs_up_early(tmp_path: Path, question: Path) -> 
     run(test)
 
 
+def terminal() -> tuple[int, int]:
+    """Return both ends of a terminal of 80 columns."""
+    master, slave = pty.openpty()
+    termios.tcsetwinsize(slave, (24, 80))
+    return master, slave
+
+
+async def start_on(
+    master: int, slave: int, agent: AgentStandIn, folder: Path, *arguments: str
+) -> tuple[Talk, bytearray]:
+    """Start a call on a terminal; return it, and what it writes there."""
+    ends = {"stdin": slave, "stdout": slave, "stderr": slave}
+    talk = await Talk.start(agent, folder, *arguments, **ends, env={"TERM": "xterm-256color"})
+    written = bytearray()
+    loop = asyncio.get_running_loop()
+    loop.add_reader(master, lambda: written.extend(os.read(master, 65536)))
+    return talk, written
+
+
 def test_draws_a_screen_on_a_terminal(tmp_path: Path, question: Path) -> None:
     async def test() -> None:
         async with AgentStandIn(greeting="Hello.", reply_ms=600) as agent:
-            master, slave = pty.openpty()
-            termios.tcsetwinsize(slave, (24, 80))
+            master, slave = terminal()
             before = termios.tcgetattr(slave)
-            talk = await Talk.start(
-                agent, tmp_path, "--input", str(question),
-                stdin=slave, stdout=slave, stderr=slave, env={"TERM": "xterm-256color"},
-            )  # fmt: skip
-            written = bytearray()
-            loop = asyncio.get_running_loop()
-            loop.add_reader(master, lambda: written.extend(os.read(master, 65536)))
+            talk, written = await start_on(master, slave, agent, tmp_path, "--input", str(question))
             assert await talk.end() == 0
             await eventually(lambda: not select.select([master], [], [], 0)[0])  # all is read
-            loop.remove_reader(master)
+            asyncio.get_running_loop().remove_reader(master)
             assert termios.tcgetattr(slave) == before
         picture = written.decode()
         for part in ("voicecore talk", "connected", "Hello.", "▇", "VAD", "1 turn", "Ctrl-C"):
@@ -281,19 +293,12 @@ def test_prompt_does_not_ask_where_the_cursor_is(tmp_path: Path) -> None:
 
     async def test() -> None:
         async with AgentStandIn() as agent:
-            master, slave = pty.openpty()
-            termios.tcsetwinsize(slave, (24, 80))
-            talk = await Talk.start(
-                agent, tmp_path, "--text",
-                stdin=slave, stdout=slave, stderr=slave, env={"TERM": "xterm-256color"},
-            )  # fmt: skip
-            written = bytearray()
-            loop = asyncio.get_running_loop()
-            loop.add_reader(master, lambda: written.extend(os.read(master, 65536)))
+            master, slave = terminal()
+            talk, written = await start_on(master, slave, agent, tmp_path, "--text")
             await eventually(lambda: b"connected" in written and b"Enter sends" in written)
             os.write(master, b"\x04")
             assert await talk.end() == 0
-            loop.remove_reader(master)
+            asyncio.get_running_loop().remove_reader(master)
         assert b"\x1b[6n" not in written
 
     run(test)

@@ -1,4 +1,4 @@
-/** What happens in a call, as events for the page: voice-connected, voice-transcript, … */
+/** Sends the events of a call to the page: voice-connected, voice-transcript, … */
 
 import type { Call } from "../call";
 import type { Problem } from "../problem";

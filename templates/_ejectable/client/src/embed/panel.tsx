@@ -178,5 +178,6 @@ function serverOf(element: VoiceCall): Server {
     });
   const { startUrl } = element.dataset;
   const start = startUrl && new URL(startUrl, document.baseURI).href;
+  // Ignored by Vite, which would take the folder for a file to bundle.
   return new Server(new URL(/* @vite-ignore */ ".", import.meta.url).href, credential, start);
 }
