@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
+import re
+import threading
 from collections.abc import AsyncGenerator
 
 import numpy as np
@@ -20,11 +23,17 @@ from pipecat.frames.frames import (
     TTSSpeakFrame,
     VADUserStartedSpeakingFrame,
 )
+from pipecat.observers.base_observer import BaseObserver
+from pipecat.observers.function_call_observer import FunctionCallObserver
+from pipecat.observers.turn_tracking_observer import TurnTrackingObserver
+from pipecat.observers.user_bot_latency_observer import UserBotLatencyObserver
 from pipecat.pipeline.pipeline import Pipeline
+from pipecat.pipeline.worker import IdleFrameObserver, PipelineWorker
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.aggregators.llm_response_universal import LLMContextAggregatorPair
 from pipecat.processors.audio.vad_processor import VADProcessor
 from pipecat.processors.frame_processor import FrameDirection
+from pipecat.processors.frameworks.rtvi import RTVIObserver, RTVIObserverParams
 from pipecat.services.llm_service import FunctionCallFromLLM, FunctionCallParams, LLMService
 from pipecat.services.settings import TTSSettings
 from pipecat.services.tts_service import TTSService
@@ -67,6 +76,57 @@ def test_detector_stays_in_speech_when_audio_stops() -> None:
         )
     )
     assert sum(isinstance(frame, VADUserStartedSpeakingFrame) for frame in frames) == 2
+
+
+class Witness(Detector):
+    """Notes in which thread it judges, and how often its audio's loudness is measured."""
+
+    def __init__(self) -> None:
+        super().__init__(params=VADParams(min_volume=0))
+        self.threads: set[int] = set()
+        self.measured = 0
+
+    def voice_confidence(self, buffer: bytes) -> float:
+        self.threads.add(threading.get_ident())
+        return super().voice_confidence(buffer)
+
+    def _get_smoothed_volume(self, audio: bytes) -> float:
+        self.measured += 1
+        return super()._get_smoothed_volume(audio)
+
+
+def test_detector_changes_threads_and_measures_what_nothing_needs() -> None:
+    """If this fails, hearing.py may no longer need its own analyze_audio, or loudness."""
+    detector = Witness()
+    detector.set_sample_rate(16_000)
+    asyncio.run(detector.analyze_audio(bytes(2 * WINDOW)))
+    assert threading.get_ident() not in detector.threads
+    assert detector.measured == 1
+
+
+def test_worker_has_no_option_for_what_observers_are_told() -> None:
+    """If this fails, audio_cost.py may no longer need its own Worker."""
+    options = inspect.signature(PipelineWorker.__init__).parameters
+    about = {name for name in options if "observer" in name}
+    assert about == {"observers", "rtvi_observer_params"}
+
+
+def test_worker_adds_its_observers_to_the_list_it_is_given() -> None:
+    """If this fails, audio_cost.py has to find them elsewhere."""
+    observers: list[BaseObserver] = [BaseObserver()]
+    PipelineWorker(Pipeline([]), observers=observers)
+    kinds = {type(each) for each in observers}
+    assert {RTVIObserver, IdleFrameObserver, TurnTrackingObserver} <= kinds
+
+
+def test_observers_ignore_the_callers_audio_and_what_is_passed_on() -> None:
+    """If this fails, audio_cost.py has to tell them of more."""
+    for observer in (IdleFrameObserver, TurnTrackingObserver, FunctionCallObserver):
+        assert "Audio" not in inspect.getsource(observer)
+    levels = RTVIObserverParams()
+    assert not (levels.user_audio_level_enabled or levels.bot_audio_level_enabled)
+    latency = re.findall(r"isinstance.*Audio.*\n(.*)", inspect.getsource(UserBotLatencyObserver))
+    assert len(latency) == 1 and "once=True" in latency[0]
 
 
 class SlowSpeech(TTSService):

@@ -6,10 +6,19 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from internal.hearing import PAUSE_SECONDS, WINDOW_SECONDS, Hearing, Outcome, Stretches
-from internal.sound_input import CHANNELS, GAP_SECONDS, RATES, BadAudio, MonoStream, SteadyStream
+from internal.sound_input import (
+    CHANNELS,
+    GAP_SECONDS,
+    GULP_SECONDS,
+    RATES,
+    BadAudio,
+    MonoStream,
+    SteadyStream,
+)
 
 BY_COUNT = settings(max_examples=50, deadline=None)
 RATE = 16_000
+GULP = round(2 * RATE * GULP_SECONDS)
 SIZES = st.lists(st.integers(1, 4000), min_size=1, max_size=20)
 PAUSES = st.integers(1 + round(PAUSE_SECONDS / WINDOW_SECONDS), 40)
 
@@ -58,24 +67,24 @@ def test_any_frame_is_heard_or_refused(audio: bytes, rate: int, channels: int) -
         stream.add(audio, rate, channels, now=0.0)
     except BadAudio as bad:
         assert "Send" in str(bad)
-    assert len(stream.take(0.0)) <= 640
+    assert len(stream.take(0.0)) <= GULP
 
 
 FRAMES = st.lists(
-    st.tuples(st.integers(0, 32_000), st.floats(0, 2)), min_size=1, max_size=15
-)  # samples, and seconds until the next frame
+    st.tuples(st.integers(0, 32_000), st.floats(0, 2), st.booleans()), min_size=1, max_size=15
+)  # samples, seconds until the next frame, and whether it is loud
 
 
 @BY_COUNT
 @given(FRAMES)
 def test_any_spacing_loses_nothing_and_is_silent_only_after_a_gap(
-    frames: list[tuple[int, float]],
+    frames: list[tuple[int, float, bool]],
 ) -> None:
     stream, now, sent = SteadyStream(RATE), 0.0, b""
     heard: list[tuple[float, bytes]] = []
     quiet_since = 0.0
-    for samples, pause in [*frames, (0, 9.0)]:
-        audio = noise(samples).tobytes()
+    for samples, pause, loud in [*frames, (0, 9.0, False)]:
+        audio = (noise(samples) if loud else np.ones(samples, "<i2")).tobytes()
         try:
             stream.add(audio, RATE, 1, now)
             sent += audio
@@ -90,7 +99,7 @@ def test_any_spacing_loses_nothing_and_is_silent_only_after_a_gap(
                 heard.append((now, piece))
         now, quiet_since = end, end
     assert b"".join(piece for _, piece in heard if any(piece)) == sent
-    assert all(len(piece) <= 640 for _, piece in heard)
+    assert all(len(piece) <= GULP for _, piece in heard)
     times = [at for at, _ in heard]
     assert times == sorted(times)
 

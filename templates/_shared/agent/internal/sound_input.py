@@ -28,12 +28,12 @@ from pipecat.transports.base_transport import BaseTransport
 
 RATES, CHANNELS = range(8_000, 192_001), range(1, 9)  # of audio hardware
 PIECE_SECONDS = 0.02
-# While nobody speaks, the pieces are longer: to wake the pipeline costs more than to judge a piece.
+# While nobody speaks, pieces are longer: to wake the pipeline costs more CPU than to judge a piece.
 GULP_SECONDS = 0.1
-# What is louder (RMS) ends that at once: hearing.py takes speech from -45 dBFS on.
+# Louder audio (RMS) may be the begin of speech: hearing.py requires -45 dB.
 QUIET_DB = -50.0
-# A pause of this length belongs to speech.
-PAUSE_SECONDS = 1.0
+# A shorter pause belongs to what was said before it.
+QUIET_SECONDS = 1.0
 # Audio that is late or came in one piece is heard faster than real time. Speech-to-text keeps only
 # 1 s until the detector, which comes after it, has recognized the start of speech.
 SPEED = 4
@@ -88,16 +88,21 @@ class MonoStream:
 
 
 class SteadyStream:
-    """The caller's audio in short pieces, each when it is due. Times are in seconds."""
+    """The caller's audio in short pieces, each when it is due. Times are in seconds.
+
+    In a quiet stream the pieces are longer. Speech does not wait for them: a loud frame, and what
+    waits before it, is due at once.
+    """
 
     def __init__(self, rate: int) -> None:
         self._mono = MonoStream(rate)
         self._bytes_per_second = 2 * rate
-        self._piece = 2 * round(rate * PIECE_SECONDS)
-        self._gulp = 2 * round(rate * GULP_SECONDS)
+        self._piece, self._gulp = (2 * round(rate * each) for each in (PIECE_SECONDS, GULP_SECONDS))
         self._waiting = bytearray()
-        self._next = self._full = self._quiet_from = 0.0
-        """Times of the next piece, of the end of waiting for a gulp, and from which gulps do."""
+        self._next = 0.0
+        """Time of the next piece that waits."""
+        self._quiet_from = 0.0
+        """Time from which the stream is quiet, unless it gets loud before."""
         self._until: float | None = None
         """Time until which the caller has sent audio; None before the first frame."""
 
@@ -106,55 +111,52 @@ class SteadyStream:
         if len(self._waiting) > AHEAD_SECONDS * self._bytes_per_second:
             raise BadAudio("it comes faster than real time. Send one second per second.")
         heard = self._mono.feed(audio, rate, channels)
-        if not self._waiting:
-            self._full = now + GULP_SECONDS
-        if is_loud(heard):
-            self._quiet_from = now + PAUSE_SECONDS
         self._waiting += heard
+        if is_loud(heard):
+            played = now + len(self._waiting) / self._bytes_per_second / SPEED
+            self._quiet_from = played + QUIET_SECONDS
         seconds = len(heard) / self._bytes_per_second
         until = max(now, self._until or now) + seconds
         self._until = min(until, now + max(seconds, BURST_SECONDS))
 
     def take(self, now: float) -> bytes:
         """Return the piece that is due: audio, or silence in a gap; empty if none is."""
-        if (wait := self.wait(now)) is None or wait > 0:
+        if self.wait(now) != 0:
             return b""
         size = self._piece if now < self._quiet_from else self._gulp
         seconds = size / self._bytes_per_second
-        if self._waiting:
-            piece = bytes(self._waiting[:size])
-            del self._waiting[:size]
-            self._next, self._full = now + seconds / SPEED, now + seconds
-            return piece
-        self._until = now - GAP_SECONDS + seconds
-        return bytes(size)
+        if not self._waiting:
+            self._until = now - GAP_SECONDS + seconds
+            return bytes(size)
+        self._next = now + seconds / SPEED
+        piece = bytes(self._waiting[:size])
+        del self._waiting[:size]
+        return piece
 
     def wait(self, now: float) -> float | None:
         """Return the time until a piece is due; None if that needs another frame."""
-        if self._waiting:
-            gulps = now >= self._quiet_from and len(self._waiting) < self._gulp
-            return max(0.0, (max(self._next, self._full) if gulps else self._next) - now)
+        if self.is_behind(now):
+            return max(0.0, self._next - now)
         return None if self._until is None else max(0.0, self._until + GAP_SECONDS - now)
 
     def is_behind(self, now: float) -> bool:
-        """Return True if audio waits for its time, rather than for more audio."""
-        return bool(self._waiting) and now < self._quiet_from
+        """Return True if a whole piece waits: of a quiet stream, a long one."""
+        return len(self._waiting) >= (1 if now < self._quiet_from else self._gulp)
 
 
 def is_loud(audio: bytes) -> bool:
-    """Return True for 16-bit audio that may be speech, or its begin."""
+    """Return True for 16-bit audio that may be speech."""
     samples = np.frombuffer(audio, "<i2").astype(np.float32)
-    threshold = 32768 * 10 ** (QUIET_DB / 20)
-    return bool(np.dot(samples, samples) > threshold**2 * len(samples))
+    quiet = 32768 * 10 ** (QUIET_DB / 20)
+    return bool(np.dot(samples, samples) > quiet**2 * len(samples))
 
 
 class SoundInput(FrameProcessor):
     """Replaces a transport's audio by a steady stream."""
 
     def __init__(self) -> None:
-        super().__init__(enable_direct_mode=True)
-        self._arrived, self._first = asyncio.Event(), True
-        self._playing = asyncio.Lock()
+        super().__init__(enable_direct_mode=True)  # a queue would wake another task for each frame
+        self._behind, self._one_at_a_time = asyncio.Event(), asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
         self._told: set[str] = set()
 
@@ -182,31 +184,32 @@ class SoundInput(FrameProcessor):
         await self._stop()
 
     async def _add(self, frame: InputAudioRawFrame) -> None:
+        now = time.monotonic()
+        first = self._stream.wait(now) is None
         try:
-            now = time.monotonic()
             self._stream.add(frame.audio, frame.sample_rate, frame.num_channels, now)
         except BadAudio as bad:
             if str(bad) not in self._told and len(self._told) < REASONS:
                 self._told.add(str(bad))
                 await self.push_frame(AudioDroppedFrame(str(bad)))
-        await self._play()
-        # A steady caller pushes each piece out by the next; nothing else has to wake up for it.
-        if self._first or self._stream.is_behind(now):
-            self._first = False
-            self._arrived.set()
+        if self._task:
+            await self._play()
+        if first or self._stream.is_behind(now):
+            self._behind.set()
 
     async def _play(self) -> None:
-        async with self._playing:
+        async with self._one_at_a_time:
             while piece := self._stream.take(time.monotonic()):
                 await self.push_frame(InputAudioRawFrame(piece, self._rate, num_channels=1))
 
     async def _keep_time(self) -> None:
+        """Play what no frame pushes out: the rest of a burst, and silence in a gap."""
         while True:
-            self._arrived.clear()
+            self._behind.clear()
             await self._play()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._stream.wait(time.monotonic())):
-                    await self._arrived.wait()
+                    await self._behind.wait()
 
     async def _stop(self) -> None:
         if self._task:

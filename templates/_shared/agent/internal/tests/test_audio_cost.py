@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 
 from pipecat.frames.frames import EndFrame, Frame, InputAudioRawFrame, OutputAudioRawFrame, TextFrame
 from pipecat.observers.base_observer import BaseObserver, FrameProcessed, FramePushed
 from pipecat.pipeline.pipeline import Pipeline
-from pipecat.pipeline.worker import PipelineWorker
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.workers.runner import WorkerRunner
 
@@ -73,24 +71,17 @@ def test_callers_audio_ends() -> None:
     assert {OutputAudioRawFrame, TextFrame, EndFrame} <= set(last.kinds)
 
 
-def test_observers_are_told_of_all_but_the_callers_audio() -> None:
+def test_observers_are_told_of_the_agents_audio_once_and_of_the_callers_never() -> None:
     pushes, last = Pushes(), Last()
-    run([last], pushes)
+    run([Last(), last], pushes)
     assert InputAudioRawFrame in last.kinds
     assert InputAudioRawFrame not in pushes.kinds
-    assert {OutputAudioRawFrame, TextFrame, EndFrame} <= set(pushes.kinds)
+    assert pushes.kinds.count(OutputAudioRawFrame) == 1
+    assert pushes.kinds.count(TextFrame) > 2
+    assert EndFrame in pushes.kinds
 
 
 def test_observer_that_listens_for_more_is_told() -> None:
     both = Both()
     run([Last()], both)
     assert {InputAudioRawFrame, TextFrame} <= set(both.begun)
-
-
-def test_pipecat_has_no_such_option() -> None:
-    """Fails when it has one: then use it, and delete `Worker`. See docs/upstream.md of voicecore."""
-    options = set(inspect.signature(PipelineWorker.__init__).parameters)
-    assert not {name for name in options if "observer" in name} - {
-        "observers",
-        "rtvi_observer_params",
-    }

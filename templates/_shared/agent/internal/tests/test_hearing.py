@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pipecat.audio.vad.vad_analyzer import VADState
+from pipecat.audio.vad.vad_analyzer import VADParams, VADState
 from pipecat.frames.frames import Frame, InputAudioRawFrame, TranscriptionFrame
 from pipecat.observers.base_observer import FramePushed
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
@@ -39,13 +39,13 @@ def noise(seconds: float, level_db: float) -> np.ndarray:
     return np.random.default_rng(0).normal(0, 10 ** (level_db / 20), int(seconds * RATE))
 
 
-def hear(*sounds: np.ndarray) -> tuple[list[VADState], list[Stretch]]:
+def hear(*sounds: np.ndarray, params: VADParams | None = None) -> tuple[list[VADState], list[Stretch]]:
     """Return the states of the detector, 50 a second, and the stretches."""
     samples = np.concatenate([silence(0.5), *sounds, silence(1)])
     audio = np.rint(np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes()
 
     async def run() -> tuple[list[VADState], list[Stretch]]:
-        detector = SpeechDetector()
+        detector = SpeechDetector(params)
         detector.set_sample_rate(RATE)
         pieces = [audio[i : i + 640] for i in range(0, len(audio), 640)]
         states = [await detector.analyze_audio(piece) for piece in pieces]
@@ -70,6 +70,12 @@ def test_quiet_speech_tells_its_level() -> None:
     assert set(states) == {VADState.QUIET}
     assert stretch.outcome is Outcome.TOO_QUIET
     assert f"{stretch.level_db:.0f} dBFS, and -45 are needed" in stretch.message
+
+
+@with_question
+def test_loudness_that_the_bot_requires_counts() -> None:
+    states, _ = hear(question(-35), params=VADParams(min_volume=0.9))
+    assert set(states) == {VADState.QUIET}
 
 
 def test_noise_is_not_speech() -> None:
@@ -177,9 +183,11 @@ def test_outcomes_go_to_the_log_and_the_client(capsys: pytest.CaptureFixture[str
 
     async def run(*frames: Frame) -> None:
         observer, source = HearingObserver(HeardOnce(), send), FrameProcessor()
-        for seconds, frame in enumerate(frames):
-            pushed = FramePushed(source, source, frame, FrameDirection.DOWNSTREAM, seconds * 10**9)
-            await observer.on_push_frame(pushed)
+        for frame in frames:
+            await observer.on_push_frame(
+                FramePushed(source, source, frame, FrameDirection.DOWNSTREAM, timestamp=0)
+            )
+            await observer.on_heard(source, frame)
 
     silent = InputAudioRawFrame(bytes(640), RATE, 1)
     words = TranscriptionFrame("What time is it?", user_id="", timestamp="")

@@ -15,6 +15,7 @@ from pipecat.workers.runner import WorkerRunner
 from ..sound_input import (
     AHEAD_SECONDS,
     GAP_SECONDS,
+    QUIET_SECONDS,
     SPEED,
     AudioDroppedFrame,
     BadAudio,
@@ -24,7 +25,7 @@ from ..sound_input import (
 )
 
 RATE = 16_000
-PIECE = 640  # 20 ms
+PIECE, GULP = 640, 3200  # 20 ms, 100 ms
 
 Frames = list[tuple[float, bytes]]  # time, and mono audio at RATE
 
@@ -33,6 +34,11 @@ def sound(seconds: float) -> bytes:
     """Return noise, of which no sample is 0."""
     samples = np.random.default_rng(0).integers(1, 30_000, int(seconds * RATE))
     return samples.astype("<i2").tobytes()
+
+
+def hiss(seconds: float) -> bytes:
+    """Return noise of -60 dB, as of a quiet room."""
+    return np.random.default_rng(0).normal(0, 33, int(seconds * RATE)).astype("<i2").tobytes()
 
 
 def play(frames: Frames, until: float) -> Frames:
@@ -77,13 +83,49 @@ def test_pause_in_sending_is_silence_in_real_time() -> None:
     heard = play(frames, 4)
     silence = [at for at, piece in heard if not any(piece)]
     assert silence[0] == pytest.approx(1 + GAP_SECONDS, abs=0.03)
-    assert len(silence) * 0.02 == pytest.approx(3 - GAP_SECONDS, abs=0.1)
+    seconds = sum(len(piece) for at, piece in heard if at in silence) / 2 / RATE
+    assert seconds == pytest.approx(3 - GAP_SECONDS, abs=0.1)
 
 
 def test_late_frames_of_a_short_stall_follow_without_silence() -> None:
     audio = sound(2)
     frames = [(at if at < 1 else max(at, 1.5), piece) for at, piece in cut(audio, PIECE, 0.02, 0.0)]
     assert b"".join(piece for _, piece in play(frames, 2)) == audio
+
+
+@pytest.mark.parametrize("ms", [10, 20, 60])
+def test_quiet_stream_is_heard_whole_in_longer_pieces(ms: int) -> None:
+    audio = hiss(6)
+    heard = play(cut(audio, ms * RATE // 1000 * 2, ms / 1000), 7.5)
+    assert b"".join(piece for _, piece in heard if any(piece)) == audio
+    assert {len(piece) for _, piece in heard} == {GULP}
+
+
+@pytest.mark.parametrize("begin", [1.0, 1.02, 1.04, 1.06, 1.08])
+def test_speech_and_what_came_before_it_do_not_wait(begin: float) -> None:
+    audio = hiss(begin) + sound(1)
+    heard = play(cut(audio, PIECE, 0.02, start=0.0), begin + 1.5)
+    assert b"".join(piece for _, piece in heard) == audio
+    before = 0
+    for at, piece in heard:
+        assert at < begin or len(piece) <= PIECE
+        if before > 2 * RATE * (begin + 0.04):  # by then it has caught up
+            assert at - before / 2 / RATE < 0.01  # after the frame that began with it
+        before += len(piece)
+
+
+def test_short_pause_belongs_to_speech() -> None:
+    audio = sound(0.1) + hiss(3)
+    heard = play(cut(audio, PIECE, 0.02, start=0.0), 3.1)
+    assert {len(piece) for at, piece in heard if at < QUIET_SECONDS} == {PIECE}
+    assert {len(piece) for at, piece in heard if at > QUIET_SECONDS + 0.2} == {GULP}
+
+
+def test_speech_in_a_long_burst_is_heard_in_short_pieces() -> None:
+    audio = sound(8)
+    heard = play([(0.0, audio)], 3)
+    assert b"".join(piece for _, piece in heard) == audio
+    assert {len(piece) for _, piece in heard} == {PIECE}
 
 
 def test_nothing_is_heard_before_the_first_frame() -> None:
