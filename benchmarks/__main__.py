@@ -9,7 +9,7 @@ import sys
 from datetime import UTC, datetime
 
 NAMES = ("startup", "relay", "voice", "sound", "calls", "page", "webrtc", "server", "coldstart",
-         "snapshot", "image", "deploy")  # fmt: skip
+         "snapshot", "image", "deploy", "minute", "interruptions")  # fmt: skip
 
 
 def main() -> None:

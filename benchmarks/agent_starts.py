@@ -27,6 +27,7 @@ from benchmarks.example_agents import (
     FOUR_SERVICES,
     ONE_MODEL,
     PYTHON,
+    SOURCE,
     call,
     project,
 )
@@ -119,9 +120,9 @@ def answers_ping(port: int) -> bool:
         connection.close()
 
 
-def generated(folder: Path) -> Agent:
+def generated(folder: Path, *options: str, source: Path = SOURCE) -> Agent:
     """Return the generated agent in the folders of its image, for this machine's processor."""
-    agent = project(folder / "voicecore")
+    agent = project(folder / "voicecore", *options, source=source)
     image = folder / "image"
     packages, app = image / "opt/packages", image / "app"
     export = ["uv", "export", "--quiet", "--frozen", "--no-dev", "--output-file"]

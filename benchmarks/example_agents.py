@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 PYTHON = "3.13"
+SOURCE = Path(__file__).parents[1]
 # The packages of pipecat-examples, deployment/aws-agentcore-websocket/agent/pyproject.toml.
 EXAMPLE = (
     "bedrock-agentcore",
@@ -89,11 +90,12 @@ ONE_MODEL = EXAMPLE_AGENT.format(
 )
 
 
-def project(folder: Path) -> Path:
-    """Create a project with its lockfile, and return its agent."""
+def project(folder: Path, *more: str, source: Path = SOURCE) -> Path:
+    """Create a project with its lockfile, by voicecore in `source`, and return its agent."""
     folder.mkdir()
-    options = ["--pipeline", "nova-sonic", "--region", "us-east-1", "--yes"]
-    call([sys.executable, "-m", "voicecore", "init", "ada", *options], folder)
+    options = ["--pipeline", "nova-sonic", "--region", "us-east-1", "--yes", *more]
+    env = {**os.environ, "PYTHONPATH": str(source)}
+    call([sys.executable, "-m", "voicecore", "init", "ada", *options], folder, env)
     call(["uv", "lock", "--quiet"], folder / "ada/agent")
     return folder / "ada/agent"
 

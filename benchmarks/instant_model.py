@@ -1,10 +1,11 @@
-"""A model like Nova Sonic that takes no time: it answers each utterance with a tone, at once."""
+"""A bot like Pipecat's examples, with a model that answers each utterance with a tone, at once."""
 
 from __future__ import annotations
 
 import math
 from array import array
 
+from pipecat.audio.vad.silero import SileroVADAnalyzer
 from pipecat.frames.frames import (
     Frame,
     TranscriptionFrame,
@@ -14,7 +15,13 @@ from pipecat.frames.frames import (
     UserStoppedSpeakingFrame,
     VADUserStoppedSpeakingFrame,
 )
+from pipecat.pipeline.pipeline import Pipeline
+from pipecat.processors.aggregators.llm_response_universal import (
+    LLMContextAggregatorPair,
+    LLMUserAggregatorParams,
+)
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+from pipecat.transports.base_transport import BaseTransport
 from pipecat.utils.time import time_now_iso8601
 
 RATE, SECONDS, PIECES = 24_000, 2, 50
@@ -24,7 +31,7 @@ TONE = array(
 
 
 class InstantModel(FrameProcessor):
-    """Speaks when the caller has spoken, in pieces as a model sends them."""
+    """Hears as Nova Sonic does, and answers in pieces as a model sends them."""
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         await super().process_frame(frame, direction)
@@ -38,3 +45,16 @@ class InstantModel(FrameProcessor):
             for begin in range(0, len(TONE), size):
                 await self.push_frame(TTSAudioRawFrame(TONE[begin : begin + size], RATE, 1))
             await self.push_frame(TTSStoppedFrame())
+
+
+def greeting() -> list[Frame]:
+    return []
+
+
+def listening() -> LLMUserAggregatorParams:
+    return LLMUserAggregatorParams(vad_analyzer=SileroVADAnalyzer())
+
+
+def pipeline(transport: BaseTransport, context: LLMContextAggregatorPair) -> Pipeline:
+    return Pipeline([transport.input(), context.user(), InstantModel(), transport.output(),
+                     context.assistant()])  # fmt: skip

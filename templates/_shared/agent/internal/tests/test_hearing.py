@@ -39,7 +39,9 @@ def noise(seconds: float, level_db: float) -> np.ndarray:
     return np.random.default_rng(0).normal(0, 10 ** (level_db / 20), int(seconds * RATE))
 
 
-def hear(*sounds: np.ndarray, params: VADParams | None = None) -> tuple[list[VADState], list[Stretch]]:
+def hear(
+    *sounds: np.ndarray, params: VADParams | None = None
+) -> tuple[list[VADState], list[Stretch]]:
     """Return the states of the detector, 50 a second, and the stretches."""
     samples = np.concatenate([silence(0.5), *sounds, silence(1)])
     audio = np.rint(np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes()
