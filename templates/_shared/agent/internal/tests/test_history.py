@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from typing import TYPE_CHECKING
 
+import pytest
+from pipecat.frames.frames import InterruptionFrame, OutputAudioRawFrame
 from pipecat.processors.aggregators.async_tool_messages import build_started_message
+from pipecat.processors.frame_processor import FrameProcessor
 
-from ..conversation import heard_by_user, note_cancelled
+from ..conversation import Playback, heard_by_user, note_cancelled
 
 if TYPE_CHECKING:
     from pipecat.processors.aggregators.llm_context import LLMContextMessage
@@ -27,6 +32,21 @@ def test_heard_answer_is_kept() -> None:
 def test_cut_answer_is_dropped() -> None:
     assert heard_by_user([QUESTION, ANSWER], cut=True) == [QUESTION]
     assert heard_by_user([ANSWER], cut=True) == []
+
+
+def test_client_plays_what_was_sent_until_an_interruption() -> None:
+    output = FrameProcessor()
+    playback = Playback(output)
+
+    async def play(*seconds: float) -> None:
+        for each in seconds:
+            sound = bytes(2 * int(each * 24_000))
+            await output.push_frame(OutputAudioRawFrame(sound, sample_rate=24_000, num_channels=1))
+
+    asyncio.run(play(1, 0.5))
+    assert playback.until == pytest.approx(time.monotonic() + 1.5, abs=0.2)
+    asyncio.run(output.push_frame(InterruptionFrame()))
+    assert playback.until < time.monotonic()
 
 
 def test_finished_tool_is_kept_and_unfinished_one_dropped() -> None:
