@@ -187,26 +187,38 @@ class Ear(FrameProcessor):
         await self.push_frame(frame, direction)
 
 
-def test_pipeline_hears_pieces_and_is_told_once_of_what_is_dropped() -> None:
+def heard_in(frames: list[Frame]) -> bytes:
+    return b"".join(frame.audio for frame in frames if isinstance(frame, InputAudioRawFrame))
+
+
+def hear(sent: list[InputAudioRawFrame], until: int) -> list[Frame]:
+    """Return the frames behind a SoundInput, until so many bytes of audio are among them."""
+
     async def run() -> list[Frame]:
         ear = Ear()
         worker = PipelineWorker(Pipeline([SoundInput(), ear]), enable_rtvi=False)
         runner = WorkerRunner(handle_sigint=False)
         await runner.add_workers(worker)
         running = asyncio.create_task(runner.run())
-        bad = [InputAudioRawFrame(sound(0.02), 7, 1) for _ in range(3)]
-        good = InputAudioRawFrame(np.repeat(np.frombuffer(sound(0.2), "<i2"), 2).tobytes(), RATE, 2)
-        await worker.queue_frames([*bad, good])
-        while len(heard(ear.frames)) < len(sound(0.2)):
+        await worker.queue_frames(sent)
+        while len(heard_in(ear.frames)) < until:
             await asyncio.sleep(0.01)
         await worker.queue_frames([EndFrame()])
         await running
         return ear.frames
 
-    def heard(frames: list[Frame]) -> bytes:
-        return b"".join(frame.audio for frame in frames if isinstance(frame, InputAudioRawFrame))
+    return asyncio.run(asyncio.wait_for(run(), 10))
 
-    frames = asyncio.run(asyncio.wait_for(run(), 10))
-    assert heard(frames) == sound(0.2)
+
+def test_pipeline_hears_pieces_and_is_told_once_of_what_is_dropped() -> None:
+    bad = [InputAudioRawFrame(sound(0.02), 7, 1) for _ in range(3)]
+    good = InputAudioRawFrame(np.repeat(np.frombuffer(sound(0.2), "<i2"), 2).tobytes(), RATE, 2)
+    frames = hear([*bad, good], len(sound(0.2)))
+    assert heard_in(frames) == sound(0.2)
     [dropped] = [frame for frame in frames if isinstance(frame, AudioDroppedFrame)]
     assert dropped.reason == "its sample rate is 7 Hz. Send 8000 to 192000 Hz."
+
+
+def test_pipeline_hears_silence_when_a_quiet_caller_stops_sending() -> None:
+    frames = hear([InputAudioRawFrame(hiss(0.02), RATE, 1)], PIECE + GULP)
+    assert heard_in(frames) == hiss(0.02) + bytes(GULP)
