@@ -17,6 +17,7 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from ..hearing import Hearing, HearingObserver, Outcome, SpeechDetector, Stretch, Stretches
 from ..sound_input import AudioDroppedFrame
+from .test_sound_input import cut, play
 
 RATE = 16_000
 QUESTION = Path(__file__).parents[3] / "tests" / "question.wav"
@@ -39,12 +40,15 @@ def noise(seconds: float, level_db: float) -> np.ndarray:
     return np.random.default_rng(0).normal(0, 10 ** (level_db / 20), int(seconds * RATE))
 
 
+def pcm(*sounds: np.ndarray) -> bytes:
+    return np.rint(np.clip(np.concatenate(sounds), -1, 1) * 32767).astype("<i2").tobytes()
+
+
 def hear(
     *sounds: np.ndarray, params: VADParams | None = None
 ) -> tuple[list[VADState], list[Stretch]]:
     """Return the states of the detector, 50 a second, and the stretches."""
-    samples = np.concatenate([silence(0.5), *sounds, silence(1)])
-    audio = np.rint(np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes()
+    audio = pcm(silence(0.5), *sounds, silence(1))
 
     async def run() -> tuple[list[VADState], list[Stretch]]:
         detector = SpeechDetector(params)
@@ -72,6 +76,26 @@ def test_quiet_speech_tells_its_level() -> None:
     assert set(states) == {VADState.QUIET}
     assert stretch.outcome is Outcome.TOO_QUIET
     assert f"{stretch.level_db:.0f} dBFS, and -45 are needed" in stretch.message
+
+
+@with_question
+@pytest.mark.parametrize("begin", [1.04, 1.08])
+def test_speech_is_noticed_in_a_quiet_stream_as_in_short_pieces(begin: float) -> None:
+    """sound_input.py lets the quiet before it wait, for up to 0.1 s."""
+    frames = cut(pcm(noise(begin, -65), question(-38)), 640, every=0.02, start=0.0)
+    assert noticed(play(frames, until=3.0)) == pytest.approx(noticed(frames), abs=0.01)
+
+
+def noticed(pieces: list[tuple[float, bytes]]) -> float:
+    """Return when the detector takes pieces, with their times, for speech."""
+
+    async def run() -> list[float]:
+        detector = SpeechDetector()
+        detector.set_sample_rate(RATE)
+        states = [(at, await detector.analyze_audio(piece)) for at, piece in pieces]
+        return [at for at, state in states if state is VADState.SPEAKING]
+
+    return asyncio.run(run())[0]
 
 
 @with_question
