@@ -36,7 +36,7 @@ class Call:
         """Times (time.monotonic) and types of messages."""
 
     async def say(self, sound: Iterator[bytes], seconds: float) -> None:
-        """Say this for so long, then nothing."""
+        """Say this for some seconds, then nothing."""
         self.says = sound
         await asyncio.sleep(seconds)
         self.says = silence()

@@ -1,4 +1,4 @@
-"""Owns what Pipecat would do in vain with each piece of audio. AgentCore bills the CPU.
+"""Owns what Pipecat does with each piece of audio though nothing needs it. AgentCore bills the CPU.
 
 Pipecat 1.14 tells each observer of each step of each frame: 77 times for 20 ms of the caller's
 silence. Its own observers ignore nearly all of that.

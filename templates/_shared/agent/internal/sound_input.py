@@ -28,7 +28,7 @@ from pipecat.transports.base_transport import BaseTransport
 
 RATES, CHANNELS = range(8_000, 192_001), range(1, 9)  # of audio hardware
 PIECE_SECONDS = 0.02
-# While nobody speaks, pieces are longer: to wake the pipeline costs more CPU than to judge a piece.
+# While no one speaks, pieces are longer: to wake the pipeline costs more CPU than to judge a piece.
 GULP_SECONDS = 0.1
 # Louder audio (RMS) may be the begin of speech: hearing.py requires -45 dB.
 QUIET_DB = -50.0

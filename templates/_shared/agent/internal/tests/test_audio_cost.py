@@ -1,4 +1,4 @@
-"""Audio is told to no observer in vain, and ends where nothing needs it any more."""
+"""Observers are told of no audio that they ignore, and the caller's ends after its last reader."""
 
 from __future__ import annotations
 
