@@ -1,8 +1,8 @@
 """Measures how soon an agent notices speech at random instants, most of them while it speaks.
 
-The agents of benchmarks.minute have the same caller at the same time, who says "What time…" for a
-second, a hundred times, after pauses of random length. The answer to each is 2 s of a tone. The
-first argument, if any, names a commit to measure as well.
+The agents of benchmarks.minute have the same caller at the same time, who asks "What time
+is it?" a hundred times, after pauses of random length. The answer to each is 2 s of a tone. The first
+argument, if any, names a commit to measure as well.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ import sys
 import tempfile
 import time
 from contextlib import ExitStack
+from itertools import chain
 from pathlib import Path
 
-from benchmarks.bare_calls import clip
+from benchmarks.bare_calls import PIECE_SECONDS, clip, silence
 from benchmarks.instant_agents import instant_agents
 from benchmarks.minute import CALLERS, LOADING_SECONDS, Caller, running
 
 TIMES = 100
-SECONDS = 1.0
-PAUSES = (1.0, 2.5)  # after which 2 s of an answer, begun 0.8 s after the end of speech, play
+PAUSES = (1.0, 2.5)  # the answer begins 0.8 s after the end of speech
 LATEST_SECONDS = 1.0
 
 
@@ -55,7 +55,7 @@ async def interrupt(port: int, caller: Caller) -> list[float]:
         for _ in range(TIMES):
             await asyncio.sleep(chance.uniform(*PAUSES))
             began = time.monotonic()
-            await call.say(iter([*speech, *([bytes(640)] * 50)]), SECONDS)
+            await call.say(chain(speech, silence()), len(speech) * PIECE_SECONDS)
             noticed += [
                 at - began
                 for at, kind in call.told
