@@ -1,7 +1,7 @@
 """Measures how soon an agent notices speech at random instants, most of them while it speaks.
 
-The agents of benchmarks.minute have the same caller at the same time, who asks "What time
-is it?" a hundred times, after pauses of random length. The answer to each is 2 s of a tone. The first
+The agents of benchmarks.minute have the same caller at the same time, who asks "What time is
+it?" a hundred times, after pauses of random length. The answer to each is 2 s of a tone. The first
 argument, if any, names a commit to measure as well.
 """
 
