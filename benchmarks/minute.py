@@ -99,8 +99,7 @@ async def measure(pid: int, port: int, caller: Caller) -> Spent:
         talking = await spent(pid, call.say(questions(PAUSE_SECONDS), TALKING_SECONDS))
         answers = call.count("bot-started-speaking") - before
         assert answers >= 3, f"{answers} answers"
-        each = (silent / SILENT_SECONDS, talking / TALKING_SECONDS)
-        return Spent(*(seconds * 1000 for seconds in each), peak_of(pid))
+        return Spent(silent / SILENT_SECONDS * 1000, talking / TALKING_SECONDS * 1000, peak_of(pid))
 
 
 def peak_of(pid: int) -> float:
