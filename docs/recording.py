@@ -195,7 +195,7 @@ def animated_webp(film: Sequence[Frame[bytes]]) -> bytes:
         passed = 0.0
         # libwebp shows the last picture for an average time, however long it should be seen.
         for frame in [*film, Frame(film[-1].picture, 0)]:
-            with av.open(BytesIO(frame.picture)) as png:
+            with av.open(BytesIO(frame.picture), "r") as png:
                 [picture] = png.decode(video=0)
             if stream is None:
                 stream = webp.add_stream("libwebp_anim", rate=1000, options={"lossless": "1"})
