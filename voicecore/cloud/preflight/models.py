@@ -154,8 +154,8 @@ def _check_details(aws: Aws, pipeline: Pipeline, service: Service) -> list[Check
     with ignoring("AccessDeniedException", "ResourceNotFoundException", "ValidationException"):
         model = service.model.id if service.model else ""
         told = aws.client("bedrock").get_foundation_model(modelIdentifier=model)["modelDetails"]
-    lifecycle, today = told.get("modelLifecycle") or {}, datetime.now(UTC).date()
-    results = list(lifecycle_results(pipeline, service, lifecycle, today))
+    lifecycle: dict[str, Any] = told.get("modelLifecycle") or {}
+    results = list(lifecycle_results(pipeline, service, lifecycle, datetime.now(UTC).date()))
     if service.model and not service.model.bidirectional:
         results += use_results(service.model, told, aws.region)
     return results

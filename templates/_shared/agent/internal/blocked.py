@@ -73,7 +73,7 @@ class Watch:
         connection.settimeout(1)
         try:
             answer = self._respond(connection.recv(REQUEST_BYTES, socket.MSG_PEEK))
-        except OSError:  # a caller who is slow may wait for the loop
+        except OSError:  # a slow caller may wait for the loop
             answer = None
         if answer is None:
             connection.setblocking(False)
