@@ -29,6 +29,9 @@ from voicecore.options.invite import InviteOptions
 from voicecore.options.logs import LogsOptions
 from voicecore.options.project.add import AddOptions
 from voicecore.options.project.init import InitOptions
+from voicecore.options.releases.promote import PromoteOptions
+from voicecore.options.releases.rollback import RollbackOptions
+from voicecore.options.releases.versions import VersionsOptions
 from voicecore.options.status import StatusOptions
 from voicecore.options.talk import TalkOptions
 from voicecore.options.turn_check import TurnCheckOptions
@@ -37,7 +40,7 @@ from voicecore.options.upgrade_base import UpgradeBaseOptions
 COMMANDS = [
     InitOptions, AddOptions, DevOptions, TalkOptions, CallOptions, BuildOptions,
     UpgradeBaseOptions, DeployOptions, InviteOptions, DestroyOptions, LogsOptions, StatusOptions,
-    TurnCheckOptions,
+    TurnCheckOptions, VersionsOptions, PromoteOptions, RollbackOptions,
 ]  # fmt: skip
 
 
