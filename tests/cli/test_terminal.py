@@ -229,7 +229,7 @@ def test_shell_completes_commands_and_values() -> None:
     assert complete("voicecore", "") == [
         "init", "adopt", "add", "update", "eject", "dev", "talk", "call", "build", "upgrade-base",
         "deploy", "versions", "promote", "rollback", "invite", "destroy", "logs", "status",
-        "clean", "docs", "turn",
+        "sessions", "stop", "clean", "docs", "turn",
     ]  # fmt: skip
     assert complete("voicecore", "init", "--transport", "") == [
         "websocket", "webrtc", "telephony", "daily",

@@ -32,6 +32,8 @@ from voicecore.options.project.init import InitOptions
 from voicecore.options.releases.promote import PromoteOptions
 from voicecore.options.releases.rollback import RollbackOptions
 from voicecore.options.releases.versions import VersionsOptions
+from voicecore.options.sessions.list import SessionsOptions
+from voicecore.options.sessions.stop import StopOptions
 from voicecore.options.status import StatusOptions
 from voicecore.options.talk import TalkOptions
 from voicecore.options.turn_check import TurnCheckOptions
@@ -41,6 +43,7 @@ COMMANDS = [
     InitOptions, AddOptions, DevOptions, TalkOptions, CallOptions, BuildOptions,
     UpgradeBaseOptions, DeployOptions, InviteOptions, DestroyOptions, LogsOptions, StatusOptions,
     TurnCheckOptions, VersionsOptions, PromoteOptions, RollbackOptions,
+    SessionsOptions, StopOptions,
 ]  # fmt: skip
 
 

@@ -40,6 +40,8 @@ from voicecore.options.project.update import UpdateOptions
 from voicecore.options.releases.promote import PromoteOptions
 from voicecore.options.releases.rollback import RollbackOptions
 from voicecore.options.releases.versions import VersionsOptions
+from voicecore.options.sessions.list import SessionsOptions
+from voicecore.options.sessions.stop import StopOptions
 from voicecore.options.status import StatusOptions
 from voicecore.options.talk import TalkOptions
 from voicecore.options.turn_check import TurnCheckOptions
@@ -296,6 +298,22 @@ def logs(context: Context, options: LogsOptions) -> ExitCode:
 def status(context: Context, options: StatusOptions) -> ExitCode:
     """Run `voicecore status`."""
     from voicecore.commands.status import run
+
+    return run(context, options)
+
+
+@_command("sessions", SessionsOptions)
+def sessions(context: Context, options: SessionsOptions) -> ExitCode:
+    """Run `voicecore sessions`."""
+    from voicecore.commands.sessions.list import run
+
+    return run(context, options)
+
+
+@_command("stop", StopOptions)
+def stop(context: Context, options: StopOptions) -> ExitCode:
+    """Run `voicecore stop`."""
+    from voicecore.commands.sessions.stop import run
 
     return run(context, options)
 
