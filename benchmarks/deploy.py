@@ -177,8 +177,9 @@ def main() -> None:
           f"| build, push and update, {WARM + update:.1f} s: {again - WARM - update:+.1f} s "
           "| ≤ +5 s |")  # fmt: skip
     print(f"| nothing changed | {nothing:.1f} | {nothing_calls} | | |")
-    print(f"| rollback | {back:.1f} | {back_calls} | the endpoint's own time, {REAL.endpoint:.1f} s: "
-          f"{back - REAL.endpoint:+.1f} s | ≤ +5 s |")  # fmt: skip
+    print(f"| rollback | {back:.1f} | {back_calls} "
+          f"| the endpoint's own time, {REAL.endpoint:.1f} s: {back - REAL.endpoint:+.1f} s "
+          "| ≤ +5 s |")  # fmt: skip
 
 
 def critical_path(root: Path) -> float:

@@ -73,13 +73,13 @@ def test_callers_are_moved_back_and_forward(
     assert "Callers move from v2 to v1:" in planned.stderr
     assert "They differ in: image." in planned.stderr
     assert "secret, permissions of the role, network, TURN and session server" in planned.stderr
-    assert changes(aws) == [] and answers(aws) == second
+    assert changes(aws) == []
 
     back = run("rollback", "--yes")
     assert back.code == ExitCode.OK, back.stderr
     assert "Callers reach v1" in back.stderr and "voicecore promote v2" in back.stderr
-    assert answers(aws) == first
     assert changes(aws) == ["cloudformation:UpdateStack"]
+    assert answers(aws) == first
     assert run("rollback", "--yes").code == ExitCode.OK
     assert answers(aws) == first, "a repeated rollback goes further back"
 
@@ -100,15 +100,23 @@ def test_callers_are_moved_back_and_forward(
     expect_granted(aws, deployer, "agent-public")
 
 
-def test_version_that_is_not_promoted_meets_no_caller(
+def test_version_that_failed_or_is_not_promoted_meets_no_caller(
     aws: Aws, deployer: Deployer, run: Callable[..., Result]
 ) -> None:
     new = deployer.deploy(no_promote=True)
     assert "callers reach it despite --no-promote" in new.stderr
     assert answers(aws) == "1"
-    held = deploy(deployer, "second", no_promote=True)
+    edit(deployer)
+    # CloudFormation's own updates are not a client's: this is the one that sets requireMMDSV2.
+    refusal = Refused("ServiceQuotaExceededException", "Maximum number of versions reached.", 402)
+    aws.faults.fail("bedrock-agentcore:UpdateAgentRuntime", refusal)
+    assert deployer.deploy(no_promote=True).code == ExitCode.AWS_REFUSED
+    refused = run("promote", "--yes")
+    assert refused.code == ExitCode.FAILED and "voicecore deploy" in refused.stderr
+    assert "Callers cannot be moved to v2: its deploy did not finish" in refused.stderr
+    held = deployer.deploy(no_promote=True)
     assert answers(aws) == "1"
-    assert "~ endpoint" not in held.stderr
+    assert "~ runtime: requireMMDSV2" in held.stderr and "~ endpoint" not in held.stderr
     assert "voicecore promote" in held.stderr
     assert "/runtime-endpoint/DEFAULT" in held.stderr
     aws.journal.clear()
@@ -126,22 +134,6 @@ def test_version_that_is_not_promoted_meets_no_caller(
     assert answers(aws) == third
 
 
-def test_rollback_without_the_image_changes_nothing(
-    aws: Aws, deployer: Deployer, run: Callable[..., Result]
-) -> None:
-    deploy(deployer, "first", "second")
-    digest = run("versions", "--json").json["versions"][1]["image"]
-    aws.client("ecr").batch_delete_image(
-        repositoryName="voicecore/line", imageIds=[{"imageDigest": digest}]
-    )
-    aws.journal.clear()
-    refused = run("rollback", "--yes")
-    assert refused.code == ExitCode.FAILED
-    assert "v1: its image was deleted from ECR. Nothing was changed." in refused.stderr
-    assert changes(aws) == []
-    assert "its image was deleted from ECR" in run("versions").stdout
-
-
 def test_mistakes_change_nothing(aws: Aws, deployer: Deployer, run: Callable[..., Result]) -> None:
     for command in ("versions", "promote", "rollback"):
         missing = run(command)
@@ -157,31 +149,21 @@ def test_mistakes_change_nothing(aws: Aws, deployer: Deployer, run: Callable[...
     assert "it has v1" in unknown.json["error"]["message"]
     same = run("promote", "--yes")
     assert same.code == ExitCode.OK and "Callers reach v1 already" in same.stderr
+    assert changes(aws) == []
     deploy(deployer, "second")
+    digest = run("versions", "--json").json["versions"][1]["image"]
     aws.journal.clear()
     asked = run("rollback")
     assert asked.code == ExitCode.USAGE and "voicecore rollback --yes" in asked.stderr
-    assert changes(aws) == []
-
-
-def test_version_whose_deploy_failed_is_not_promoted(
-    aws: Aws, deployer: Deployer, run: Callable[..., Result]
-) -> None:
-    deploy(deployer, "first")
-    edit(deployer)
-    # Of the three updates the last one sets requireMMDSV2; CloudFormation's is not a client's.
-    refusal = Refused("ServiceQuotaExceededException", "Maximum number of versions reached.", 402)
-    aws.faults.fail("bedrock-agentcore:UpdateAgentRuntime", refusal)
-    assert deployer.deploy(no_promote=True).code == ExitCode.AWS_REFUSED
-    refused = run("promote", "--yes")
+    aws.client("ecr").batch_delete_image(
+        repositoryName="voicecore/line", imageIds=[{"imageDigest": digest}]
+    )
+    aws.journal.clear()
+    refused = run("rollback", "--yes")
     assert refused.code == ExitCode.FAILED
-    assert "Callers cannot be moved to v2: its deploy did not finish" in refused.stderr
-    assert "voicecore deploy" in refused.stderr
-    assert answers(aws) == "1"
-    finished = deployer.deploy(no_promote=True)
-    assert "~ runtime: requireMMDSV2" in finished.stderr
-    assert run("promote", "--yes").code == ExitCode.OK
-    assert answers(aws) == "3"
+    assert "v1: its image was deleted from ECR. Nothing was changed." in refused.stderr
+    assert changes(aws) == []
+    assert "its image was deleted from ECR" in run("versions").stdout
 
 
 def test_stage_whose_update_failed_is_rolled_back(
@@ -198,38 +180,45 @@ def test_stage_whose_update_failed_is_rolled_back(
     assert [v["number"] for v in listed["versions"]] == [2, 1] and listed["live"] == 1
 
 
-@pytest.mark.parametrize("command", ["rollback", "promote"])
 def test_killed_move_is_finished_by_the_same_command(
-    aws: Aws, deployer: Deployer, run: Callable[..., Result], command: str
-) -> None:
-    deploy(deployer, "first", "second")
-    deploy(deployer, "third", no_promote=command == "promote")
-    expected = {"rollback": 2, "promote": 3}[command]
-    for action in ("bedrock-agentcore:ListAgentRuntimeVersions", "cloudformation:UpdateStack"):
-        assert kill_deploy(aws, deployer, 1, action, command=command), deployer.log
-    again = run(command, "--yes", "--json")
-    assert again.code == ExitCode.OK, again.stderr
-    assert again.json["to"] == expected
-    assert run("versions", "--json").json["live"] == expected
-    assert "nothing was changed" in deployer.deploy(no_promote=True).stderr
-
-
-def test_endpoint_moved_by_hand_is_told_and_moved_back(
     aws: Aws, deployer: Deployer, run: Callable[..., Result]
 ) -> None:
     deploy(deployer, "first", "second")
+    for command, expected in (("rollback", 1), ("promote", 2)):
+        for action in ("bedrock-agentcore:ListAgentRuntimeVersions", "cloudformation:UpdateStack"):
+            assert kill_deploy(aws, deployer, 1, action, command=command), deployer.log
+        again = run(command, "--yes", "--json")
+        assert again.code == ExitCode.OK, again.stderr
+        assert again.json["to"] == expected
+        assert run("versions", "--json").json["live"] == expected
+    assert "nothing was changed" in deployer.deploy().stderr
+    expect_move_by_hand_to_be_told(aws, run)
+
+
+def expect_move_by_hand_to_be_told(aws: Aws, run: Callable[..., Result]) -> None:
+    """Move and delete the endpoint by hand, and check that the commands tell it."""
     second = answers(aws)
     control = aws.client("bedrock-agentcore-control")
     (runtime,) = control.list_agent_runtimes()["agentRuntimes"]
-    control.update_agent_runtime_endpoint(
-        agentRuntimeId=runtime["agentRuntimeId"], endpointName="dev", agentRuntimeVersion="1"
-    )
-    assert answers(aws) == "1"
+
+    def move_by_hand(version: str) -> None:
+        control.update_agent_runtime_endpoint(
+            agentRuntimeId=runtime["agentRuntimeId"],
+            endpointName="dev",
+            agentRuntimeVersion=version,
+        )
+        assert answers(aws) == version
+
+    move_by_hand("1")
     shown = run("versions")
     assert "The endpoint dev was moved by hand: AgentCore's version 1" in shown.stderr
     assert run("promote", "--yes").code == ExitCode.OK
     assert answers(aws) == second
     assert "by hand" not in run("versions").stderr
+    move_by_hand("1")
+    kept = run("promote", "v1", "--yes")
+    assert "Callers stay at v1" in kept.stderr
+    assert answers(aws) == "1" and "by hand" not in run("versions").stderr
     control.delete_agent_runtime_endpoint(
         agentRuntimeId=runtime["agentRuntimeId"], endpointName="dev"
     )

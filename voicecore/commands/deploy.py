@@ -90,7 +90,7 @@ def run(context: Context, options: DeployOptions, login: AwsLogin, images: Image
             context.output.lines(plan.lines(changes))
         if changes and options.dry_run:
             context.output.say("Nothing was changed.")
-            return _report(context, options, request, aws, changes, {}, started)
+            return _report(context, options, request.deployment, aws, changes, {}, started)
         if changes:
             confirm(context, options, "Apply these changes?", "nothing was changed in AWS", again)
             deployer.apply()
@@ -99,7 +99,8 @@ def run(context: Context, options: DeployOptions, login: AwsLogin, images: Image
         deployer.verify()
         deployer.release()
         stacks, held = deployer.stacks, deployer.held_back
-        return _report(context, options, request, aws, changes, stacks, started, held)
+        deployment = request.deployment
+        return _report(context, options, deployment, aws, changes, stacks, started, held)
 
 
 def _read_project(context: Context, options: DeployOptions) -> DeployRequest:
@@ -278,7 +279,7 @@ def _keep_id(output: Output, project: Project) -> None:
 def _report(
     context: Context,
     options: DeployOptions,
-    request: DeployRequest,
+    deployment: Deployment,
     aws: Aws,
     changes: DeployPlan | None,
     stacks: dict[str, DeployedStack],
@@ -286,7 +287,6 @@ def _report(
     held: bool = False,
 ) -> ExitCode:
     """Show what is deployed and what to run next; `held`: callers do not reach it."""
-    deployment = request.deployment
     server: ServerReport | None = None
     if SERVER in stacks:
         # An invite gives access, so no log shows one.

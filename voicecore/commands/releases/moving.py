@@ -13,7 +13,7 @@ from voicecore.cloud.releases import choice
 from voicecore.cloud.releases.history import StageVersion, StageVersions
 from voicecore.cloud.releases.move import move_callers
 from voicecore.commands.releases.stage import ReleasedStage, open_stage
-from voicecore.commands.releases.versions import explain, lines_of
+from voicecore.commands.releases.versions import lines_of
 from voicecore.console.command_line import typed
 from voicecore.console.confirm import confirm
 from voicecore.console.context import Context
@@ -42,7 +42,7 @@ def run_move(context: Context, options: MoveOptions, command: str, choose: Choos
             found = stage.read(announce_busy_stacks(output))
         _require_endpoint(found)
         target = choose(found, options.version)
-        moves = not target.live
+        moves = needs_move(found, target)
         output.lines([stage.title])
         if not options.json and moves:
             output.lines(plan_lines(found, target))
@@ -62,8 +62,18 @@ def run_move(context: Context, options: MoveOptions, command: str, choose: Choos
     return ExitCode.OK
 
 
+def needs_move(found: StageVersions, target: StageVersion) -> bool:
+    """Return True when the endpoint, or what the stack says of it, is not at the target."""
+    reached = target.runtime is None or target.runtime.version == found.reached
+    return found.moved_by_hand or not reached
+
+
 def plan_lines(found: StageVersions, target: StageVersion) -> Iterator[Line]:
     """Yield the two versions, how they differ, and everything that stays."""
+    if target.live:
+        number = target.runtime.version if target.runtime else "?"
+        yield [Span(f"Callers stay at {target.name}: AgentCore's version {number}.")]
+        return
     yield [Span(f"Callers move from {_name(found)} to {target.name}:")]
     yield from lines_of([each for each in (found.live, target) if each])
     differing = differences_of(found, target)
@@ -96,7 +106,7 @@ def _require_endpoint(found: StageVersions) -> None:
 
 
 def _say_unchanged(context: Context, found: StageVersions, target: StageVersion) -> None:
-    if not target.live:
+    if needs_move(found, target):
         context.output.say("Nothing was changed.")
         return
     context.output.say(f"Callers reach {target.name} already; nothing was changed.")
@@ -104,15 +114,14 @@ def _say_unchanged(context: Context, found: StageVersions, target: StageVersion)
     if choice.was_moved_back(found) and back:
         flag = aws_names.stage_flag(found.stage)
         context.output.note(f"To go further back, run:  voicecore rollback {back.name}{flag}")
-    explain(context.output, found)
 
 
 def _done(found: StageVersions, target: StageVersion, seconds: float) -> Iterator[Line]:
     flag = aws_names.stage_flag(found.stage)
     yield [Span("✓ ", "green"), Span(f"Callers reach {target.name}, {seconds:.0f} s")]
-    if found.live:
-        command = "promote" if found.live.version.number > target.version.number else "rollback"
-        undo = f"voicecore {command} {found.live.name}{flag}"
+    if found.live and found.live is not target:
+        later = found.live.version.number > target.version.number
+        undo = f"voicecore {'promote' if later else 'rollback'} {found.live.name}{flag}"
         yield [Span("To undo it:  ", "dim"), Span(undo, "bold")]
     if target is not found.versions[0]:
         yield [Span(f"The next deploy moves callers to its own version:  voicecore deploy{flag}")]

@@ -74,6 +74,9 @@ def explain(output: Output, found: StageVersions) -> None:
             f"The {endpoint} was moved by hand: AgentCore's version {found.reached} takes calls, "
             f"and the stack says {found.said.version}."
         )
+        if found.live:
+            name = found.live.name
+            output.note(f"To keep callers at {name}, run:  voicecore promote {name}{flag}")
     if found.live is None:
         output.say(f"Callers reach AgentCore's version {found.reached}, which is not in the list.")
     if found.versions and not found.versions[0].live and not found.versions[0].problem:
