@@ -1,8 +1,9 @@
 """Makes the journeys of three newcomers, takes the pictures of the docs, and fails at a stumble.
 
 `python -m docs.newcomer [JOURNEY…]` types the commands of the docs in a terminal of 80 columns and
-talks to the page in Chromium. JOURNEY is page, deploy or phone. A stumble is a traceback, a line
-that is cut, or a hint that leads nowhere. It takes minutes, and needs what `make lab` installs.
+talks to the page in Chromium. JOURNEY is page, deploy, phone or film. A stumble is a traceback, a
+line that is cut, or a hint that leads nowhere. `film` records the README's first call. It takes
+minutes, and needs what `make lab` installs.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from playwright.sync_api import Page, sync_playwright
 from rich.console import Console
 from rich.text import Text
 
+from docs.recording import recorded_page, recorded_terminal
 from tests.docs.stumbles import stumbles_on
 from tests.page.conftest import audible_chromium
 from tests.standins.aws import aws_standin
@@ -38,7 +40,6 @@ QUESTIONS = {
     "open-on-sunday": "On Sunday",
 }
 SCREENS: dict[str, dict[str, Any]] = {
-    "light": {"color_scheme": "light", "viewport": {"width": 1000, "height": 700}},
     "dark": {"color_scheme": "dark", "viewport": {"width": 1000, "height": 700}},
     "phone": {
         "color_scheme": "dark",
@@ -50,6 +51,9 @@ ANSWER_SECONDS = 4
 """Longest answer: the next question would interrupt it."""
 WARM_UP_MS = 15_000
 """Time in which the spare agent for the next call loads; it would slow this call down."""
+FILM_ROWS = 22
+TYPING_SECONDS = 0.06
+READING_SECONDS = 1.2
 
 _stumbles: list[str] = []
 
@@ -60,6 +64,7 @@ def main() -> None:
         "page": want_page,
         "deploy": want_deployment,
         "phone": want_phone_calls,
+        "film": film_first_call,
     }
     for name in sys.argv[1:] or journeys:
         with tempfile.TemporaryDirectory() as folder:
@@ -147,11 +152,74 @@ def want_phone_calls(folder: Path) -> None:
         show_plan(project, env | {"AWS_ENDPOINT_URL_ECR": aws.url}, "")
 
 
+def film_first_call(folder: Path) -> None:
+    """Record a project's creation and its first call: in the terminal and on the page."""
+    with SoundCard.plugged_in(folder) as card:
+        env = {**card.env, "PATH": os.environ["PATH"], "PS1": "$ "}
+        shell = ["bash", "--noprofile", "--norc"]
+        with Terminal.running(shell, folder, env, WIDTH, FILM_ROWS) as terminal:
+            terminal.shows("$")
+            path = ROOT / "docs/first-call.svg"
+            with recorded_terminal(terminal, path, "A first call", WIDTH, FILM_ROWS):
+                enter(terminal, "voicecore init support-line")
+                for question in ("How do callers reach the agent?", "Pipeline:"):
+                    terminal.shows(question)
+                    time.sleep(READING_SECONDS)
+                    terminal.presses("Enter")
+                terminal.shows("Talk to it:")
+                enter(terminal, "cd support-line && clear")
+                enter(terminal, "voicecore talk")
+                terminal.shows("How can I help?")
+                time.sleep(ANSWER_SECONDS)
+                for question, answer in QUESTIONS.items():
+                    ask(card, question)
+                    terminal.shows(answer)
+                    time.sleep(ANSWER_SECONDS)
+                terminal.presses("C-c")
+                time.sleep(ANSWER_SECONDS)
+        with typed("voicecore dev", folder / "support-line", card.env, stop=True) as dev:
+            dev.shows("warm")
+            [address] = re.findall(r"http\S+#\S+", dev.screen("-J"))
+            film_page(address, card)
+
+
 # Steps
 
 
+def film_page(address: str, card: SoundCard) -> None:
+    """Record a call on the page as docs/first-call.webp."""
+    with sync_playwright() as playwright:
+        browser = audible_chromium(playwright, card)
+        page = browser.new_page(viewport={"width": 800, "height": 600})
+        page.set_default_timeout(60_000)
+        page.goto(address)
+        with recorded_page(page, ROOT / "docs/first-call.webp"):
+            hold_call(page, card, 1000 * ANSWER_SECONDS)
+        browser.close()
+
+
+def hold_call(page: Page, card: SoundCard, before_ms: int) -> None:
+    """Start a call on the page, wait, and ask the questions."""
+    page.get_by_role("button", name="Start the call").click()
+    page.get_by_role("log").locator(".agent").wait_for()
+    page.wait_for_timeout(before_ms)
+    for question, answer in QUESTIONS.items():
+        ask(card, question)
+        page.locator(".agent", has_text=answer).wait_for()
+        page.wait_for_timeout(1000 * ANSWER_SECONDS)
+
+
+def enter(terminal: Terminal, command: str) -> None:
+    """Type a command letter by letter, as a person does."""
+    for letter in command:
+        terminal.types(letter)
+        time.sleep(TYPING_SECONDS)
+    time.sleep(READING_SECONDS / 2)
+    terminal.presses("Enter")
+
+
 def call_on_page(address: str, card: SoundCard) -> None:
-    """Call the agent from three screens, and write docs/page-*.png."""
+    """Call the agent from each screen, and write docs/page-*.png."""
     with sync_playwright() as playwright:
         browser = audible_chromium(playwright, card)
         for kind, screen in SCREENS.items():
@@ -165,13 +233,7 @@ def talk_on(page: Page, address: str, card: SoundCard, kind: str) -> None:
     """Hold a call on the page, and take its picture."""
     page.set_default_timeout(60_000)
     page.goto(address)
-    page.get_by_role("button", name="Start the call").click()
-    page.get_by_role("log").locator(".agent").wait_for()
-    page.wait_for_timeout(WARM_UP_MS)
-    for question, answer in QUESTIONS.items():
-        ask(card, question)
-        page.locator(".agent", has_text=answer).wait_for()
-        page.wait_for_timeout(1000 * ANSWER_SECONDS)
+    hold_call(page, card, WARM_UP_MS)
     if kind != "phone":
         page.locator(".latency summary").last.click()
         page.mouse.move(0, 0)

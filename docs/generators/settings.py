@@ -58,7 +58,8 @@ def _services() -> str:
         for record in options()["pipelines"]
         for stage, names in record["services"].items()
     }
-    return "; ".join(f"`{stage}`: {names}" for stage, names in stages.items())
+    named = "; ".join(f"`{stage}`: {names}" for stage, names in stages.items())
+    return f"{named}. `llm` can also be the ID of a text model of Amazon Bedrock"
 
 
 _RULES = {

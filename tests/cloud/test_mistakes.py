@@ -67,7 +67,7 @@ def test_deploy_to_another_account_than_the_projects(aws: Aws, deployer: Deploye
     [
         ("us-est-1", "did you mean 'us-east-1'?"),
         ("me-central-1", "is not a region of AgentCore Runtime"),
-        ("eu-west-1", "lacks a model of pipeline 'nova-sonic'"),
+        ("eu-west-1", "lacks Amazon Nova 2.5 Sonic"),
     ],
 )
 def test_deploy_to_an_impossible_region(

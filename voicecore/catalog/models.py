@@ -1,10 +1,11 @@
-"""Owns the table of Bedrock models: ID, regions, inference profiles and end of life.
+"""Owns the Bedrock models: a table with regions and end of life, and those that users name by ID.
 
 Their prices are in cloud/deploy/prices.toml.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import date
 
@@ -17,18 +18,22 @@ class Model:
 
     id: str
     regions: tuple[str, ...]
-    source: str
-    read: date
+    source: str = ""
+    read: date | None = None
     ends: date | None = None
     """Day on which AWS stops it; None if none is announced."""
     by_profile: bool = False
     """True for a model that is called through an inference profile only."""
+    profile: str = ""
+    """The inference profile that the user named; empty for the one of the agent's geography."""
     bidirectional: bool = False
     """True for a model that listens and speaks over one stream."""
 
     def name_in(self, region: str) -> str:
         """Return the ID by which an agent in `region` calls it."""
-        return regions.inference_profile_for(region, self.id) if self.by_profile else self.id
+        if not self.by_profile:
+            return self.id
+        return self.profile or regions.inference_profile_for(region, self.id)
 
 
 # Pipecat 1.14's AWSNovaSonicLLMService names the regions; there are no inference profiles.
@@ -58,3 +63,26 @@ NOVA_2_LITE = Model(
 )
 
 MODELS = (NOVA_2_5_SONIC, NOVA_2_SONIC, NOVA_2_LITE)
+
+# A part of what Converse allows as modelId; models of one's own and prompts have ARNs.
+_TEXT_MODEL = re.compile(
+    rf"(?:(?P<profile>{'|'.join(regions.PROFILES)})\.)?"
+    r"(?P<id>[a-z0-9]{1,63}\.[a-z][a-z0-9.-]{2,126}(:[a-z0-9-]{1,63}){0,2})"
+)
+
+
+def text_model(name: str) -> Model | None:
+    """Return the model that `name` can be the ID or the inference profile of; None if neither.
+
+    Only Bedrock knows whether there is one.
+    """
+    match = _TEXT_MODEL.fullmatch(name)
+    if match is None:
+        return None
+    listed = next((model for model in MODELS if model.id == match["id"]), None)
+    if listed and (listed.bidirectional or not match["profile"]):
+        return None if listed.bidirectional else listed
+    if match["profile"] is None:
+        return Model(match["id"], regions.AGENTCORE)
+    offered = regions.PROFILES[match["profile"]]
+    return Model(match["id"], offered, by_profile=True, profile=name)

@@ -60,6 +60,25 @@ VPC_ORIGINS = tuple(
 # (Amazon Nova 2 User Guide, model availability).
 _GLOBAL_PROFILE_ONLY = ("eu-west-2", "ap-south-1", "ap-south-2", "sa-east-1")
 
+_GOVCLOUD = tuple(region for region in AGENTCORE if region.startswith("us-gov-"))
+
+
+def _starting(*prefixes: str) -> tuple[str, ...]:
+    return tuple(r for r in AGENTCORE if r.startswith(prefixes) and r not in _GOVCLOUD)
+
+
+# Bedrock User Guide, inference-profiles-support: the regions that may call by each prefix.
+PROFILES = {
+    "us": _starting("us-", "ca-"),
+    "eu": _starting("eu-"),
+    "jp": _starting("ap-northeast-1"),
+    "au": _starting("ap-southeast-2"),
+    "apac": _starting("ap-"),
+    "us-gov": _GOVCLOUD,
+    "global": _starting(""),
+}
+"""Prefixes of inference profiles, with the regions of AgentCore in their geography."""
+
 DEFAULT = "us-east-1"
 
 

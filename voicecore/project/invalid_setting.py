@@ -53,5 +53,5 @@ def did_you_mean(word: str, choices: tuple[str, ...]) -> str:
 
 
 def one_of(choices: tuple[str, ...]) -> str:
-    """Return the end of a sentence that lists the choices."""
-    return f"; choose from {', '.join(choices)}"
+    """Return the end of a sentence that lists the choices, if there are any."""
+    return f"; choose from {', '.join(choices)}" if choices else ""

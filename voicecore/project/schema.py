@@ -53,6 +53,7 @@ _RETENTIONS = (
     3288, 3653,
 )  # fmt: skip
 
+_BY_MODEL = ", or give the ID of a text model of Amazon Bedrock, such as amazon.nova-pro-v1:0"
 _ACCOUNT = re.compile(r"[0-9]{12}")
 _DOMAIN = re.compile(r"(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]*[a-z0-9]")
 _CERTIFICATE = re.compile(r"arn:aws[a-z-]*:acm:[a-z0-9-]+:[0-9]{12}:certificate/[0-9a-f-]{36}")
@@ -90,7 +91,8 @@ def invalid_settings(answers: dict[str, Any]) -> Iterator[InvalidSetting]:
     record = PIPELINES.get(pipeline) if isinstance(pipeline, str) else None
     if record:
         yield from _invalid_services(record, chosen)
-    needs = _RegionNeeds(record, chosen, _uses_kvs(answers))
+    named = {stage: name for stage, name in chosen.items() if isinstance(name, str)}
+    needs = _RegionNeeds(record, named, _uses_kvs(answers))
     if "region" in answers:
         yield from _invalid_region("region", answers["region"], needs)
 
@@ -98,7 +100,7 @@ def invalid_settings(answers: dict[str, Any]) -> Iterator[InvalidSetting]:
     yield from _invalid_platform("platform", answers)
     yield from invalid_rules("", answers, answers.get("region"))
     transports = _known_transports(answers)
-    used = used_by(record, services_of(record, chosen)) if record else ()
+    used = used_by(record, services_of(record, named)) if record else ()
     yield from invalid_network(answers, transports, internet_needs(used, transports))
     yield from _invalid_turn(answers.get("turn", {}))
     yield from _invalid_telephony(answers)
@@ -156,8 +158,10 @@ def _invalid_services(pipeline: Pipeline, services: dict[str, Any]) -> Iterator[
             yield InvalidSetting(
                 key, f"pipeline {pipeline.name!r} has no such choice (its choices: {known})"
             )
-        elif service not in (options := tuple(o.name for o in pipeline.stages[key])):
-            yield unknown(key, service, options)
+        elif not isinstance(service, str) or pipeline.service(key, service) is None:
+            named = unknown(key, service, tuple(o.name for o in pipeline.stages[key]))
+            by_model = _BY_MODEL if key in pipeline.by_model else ""
+            yield InvalidSetting(key, f"{named.message}{by_model}")
 
 
 @dataclass(frozen=True)
@@ -165,7 +169,7 @@ class _RegionNeeds:
     """Services that a region must offer."""
 
     pipeline: Pipeline | None
-    services: dict[str, Any]
+    services: dict[str, str]
     kvs: bool
 
 
@@ -180,11 +184,11 @@ def _invalid_region(key: str, region: object, needs: _RegionNeeds) -> Iterator[I
     pipeline = needs.pipeline
     offered = regions.AGENTCORE
     if pipeline:
-        offered = regions_of(pipeline, services_of(pipeline, needs.services))
-        if region not in offered:
-            yield InvalidSetting(
-                key, f"{region!r} lacks a model of pipeline {pipeline.name!r}{one_of(offered)}"
-            )
+        services = services_of(pipeline, needs.services)
+        offered = regions_of(pipeline, services)
+        missing = [each.title for each in used_by(pipeline, services) if region not in each.regions]
+        if missing:
+            yield InvalidSetting(key, f"{region!r} lacks {' and '.join(missing)}{one_of(offered)}")
     if needs.kvs and region not in regions.KVS:
         both = tuple(r for r in offered if r in regions.KVS)
         yield InvalidSetting(

@@ -10,7 +10,7 @@ import pytest
 
 from tests.unit.cloud.deployments import deployment
 from voicecore.aws.login import AwsLogin
-from voicecore.catalog.models import Model
+from voicecore.catalog.models import Model, text_model
 from voicecore.catalog.pipelines import PIPELINES
 from voicecore.cloud.deploy.prices import cost_per_minute
 from voicecore.cloud.deploy.request import request_for
@@ -85,6 +85,32 @@ def test_model_near_its_end_is_reported_with_its_successor(
 def test_end_of_the_default_model_names_no_older_one() -> None:
     (result,) = models.lifecycle_results(SONIC, DEFAULT, LEGACY, TODAY)
     assert "newer voicecore" in result.fix
+
+
+HAIKU = "anthropic.claude-haiku-4-5-20251001-v1:0"
+
+
+@pytest.mark.parametrize(
+    ("name", "told", "problem", "fix"),
+    [
+        (HAIKU, {"inferenceTypesSupported": []}, "through inference profiles", f'"us.{HAIKU}"'),
+        (HAIKU, {"inferenceTypesSupported": ["ON_DEMAND"]}, "", ""),
+        (f"us.{HAIKU}", {"inferenceTypesSupported": []}, "", ""),
+        ("amazon.titan-embed", {"outputModalities": ["EMBEDDING"]}, "not write text", "another"),
+        ("ai21.batch", {"responseStreamingSupported": False}, "does not stream", "another model"),
+        ("meta.told-nothing", {}, "", ""),
+    ],
+)
+def test_text_model_that_an_agent_cannot_call_fails(
+    name: str, told: dict[str, Any], problem: str, fix: str
+) -> None:
+    model = text_model(name)
+    assert model
+    results = list(models.use_results(model, told, "us-east-1"))
+    assert len(results) == bool(problem)
+    for result in results:
+        assert problem in result.message and fix in result.fix
+        assert result.outcome is FAILED
 
 
 ALL = [

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from voicecore.catalog import regions
-from voicecore.catalog.models import Model
+from voicecore.catalog.models import Model, text_model
 
 
 @dataclass(frozen=True)
@@ -39,12 +39,24 @@ class Pipeline:
     """Python versions that its packages install on, as a requires-python specifier."""
     stages: dict[str, tuple[Service, ...]] = field(default_factory=dict[str, tuple[Service, ...]])
     """Services for each stage that the user may choose ("stt", "llm", "tts"), default first."""
+    by_model: tuple[str, ...] = ()
+    """Stages that may also be any text model of Bedrock, called as their default service is."""
     unnamed: dict[str, str] = field(default_factory=dict[str, str])
     """Service of a stage in projects that are older than the choice, and so do not name it."""
     compute: tuple[float, float] = (0.5, 1.0)
     """Usage of the agent during a call: vCPUs on average, and GB at its peak."""
     generated: bool = True
     """False when the agent is a program that the user had, which [agent] describes."""
+
+    def service(self, stage: str, name: str) -> Service | None:
+        """Return the service of this name for a stage; None if it can have none such."""
+        offered = self.stages.get(stage, ())
+        if listed := next((option for option in offered if option.name == name), None):
+            return listed
+        model = text_model(name) if stage in self.by_model else None
+        return model and replace(
+            offered[0], name=name, title=name, regions=model.regions, model=model
+        )
 
     @property
     def template(self) -> Path:
@@ -80,10 +92,9 @@ def model_variables(pipeline: Pipeline, services: Mapping[str, str], region: str
 
 
 def _chosen(pipeline: Pipeline, services: Mapping[str, str]) -> Iterator[tuple[str, Service]]:
-    for stage, options in pipeline.stages.items():
-        for option in options:
-            if option.name == services.get(stage):
-                yield stage, option
+    for stage in pipeline.stages:
+        if service := pipeline.service(stage, services.get(stage, "")):
+            yield stage, service
 
 
 def regions_of(pipeline: Pipeline, services: Mapping[str, str]) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from voicecore.aws.errors import ignoring
 from voicecore.aws.session import Aws
 from voicecore.catalog.models import Model
 from voicecore.catalog.pipelines.record import Pipeline, Service
-from voicecore.catalog.regions import console_host
+from voicecore.catalog.regions import console_host, inference_profile_for
 from voicecore.cloud.preflight.checks import CheckOutcome, CheckResult, PreflightCheck
 from voicecore.cloud.stacks.deployment import Deployment
 
@@ -27,7 +27,7 @@ def model_checks(aws: Aws, deployment: Deployment) -> list[PreflightCheck]:
             checks.append(("models", partial(_check_access, aws, model)))
             if model.by_profile:
                 checks.append(("models", partial(_check_profile, aws, model)))
-            checks.append(("models", partial(_check_lifecycle, aws, deployment.pipeline, service)))
+            checks.append(("models", partial(_check_details, aws, deployment.pipeline, service)))
     return checks
 
 
@@ -54,6 +54,28 @@ def access_result(model: str, region: str, availability: Mapping[str, Any]) -> C
             f"https://{console_host(region)}/bedrock/home?region={region}#/modelaccess",
         )
     return CheckResult(check, CheckOutcome.PASSED, "available to this account")
+
+
+def use_results(model: Model, told: Mapping[str, Any], region: str) -> Iterator[CheckResult]:
+    """Yield a failure for a text model that an agent in `region` cannot call as it would.
+
+    `told` is what GetFoundationModel has of it. An agent streams text, and calls a model without
+    an inference profile on demand.
+    """
+    other = "Choose another model in voicecore.toml, under [services]."
+    if "TEXT" not in told.get("outputModalities", ["TEXT"]):
+        problem, fix = "it does not write text", other
+    elif not told.get("responseStreamingSupported", True):
+        problem, fix = "it does not stream its answers", other
+    elif not model.by_profile and "ON_DEMAND" not in told.get(
+        "inferenceTypesSupported", ["ON_DEMAND"]
+    ):
+        profile = inference_profile_for(region, model.id)
+        problem = "Bedrock offers it through inference profiles only"
+        fix = f'In voicecore.toml, set under [services]:  llm = "{profile}"'
+    else:
+        return
+    yield CheckResult(f"model {model.id}", CheckOutcome.FAILED, problem, fix)
 
 
 def lifecycle_results(
@@ -87,7 +109,9 @@ def lifecycle_results(
 def _replacement(pipeline: Pipeline, service: Service) -> str:
     """Return how to change to the default service of the same stage."""
     stage, default = next(
-        (stage, options[0]) for stage, options in pipeline.stages.items() if service in options
+        (stage, options[0])
+        for stage, options in pipeline.stages.items()
+        if pipeline.service(stage, service.name)
     )
     if default == service:
         return "A newer voicecore may offer its successor."
@@ -95,8 +119,18 @@ def _replacement(pipeline: Pipeline, service: Service) -> str:
 
 
 def _check_access(aws: Aws, model: Model) -> list[CheckResult]:
-    answer = aws.client("bedrock").get_foundation_model_availability(modelId=model.id)
-    return [access_result(model.id, aws.region, answer)]
+    with ignoring("ResourceNotFoundException", "ValidationException"):
+        answer = aws.client("bedrock").get_foundation_model_availability(modelId=model.id)
+        return [access_result(model.id, aws.region, answer)]
+    return [
+        CheckResult(
+            f"model {model.id}",
+            CheckOutcome.FAILED,
+            "Bedrock knows no such model",
+            "List them:  aws bedrock list-foundation-models "
+            f"--region {aws.region} --query 'modelSummaries[].modelId'",
+        )
+    ]
 
 
 def _check_profile(aws: Aws, model: Model) -> list[CheckResult]:
@@ -109,16 +143,19 @@ def _check_profile(aws: Aws, model: Model) -> list[CheckResult]:
             f"model {model.id}",
             CheckOutcome.FAILED,
             f"Bedrock has no inference profile {profile} in {aws.region}",
-            "Choose another region in voicecore.toml.",
+            "Choose another region, or another model under [services], in voicecore.toml.",
         )
     ]
 
 
-def _check_lifecycle(aws: Aws, pipeline: Pipeline, service: Service) -> list[CheckResult]:
+def _check_details(aws: Aws, pipeline: Pipeline, service: Service) -> list[CheckResult]:
     told: dict[str, Any] = {}
     # Whether it may be called, the other checks say; an answer that is denied leaves the table.
     with ignoring("AccessDeniedException", "ResourceNotFoundException", "ValidationException"):
         model = service.model.id if service.model else ""
-        details = aws.client("bedrock").get_foundation_model(modelIdentifier=model)["modelDetails"]
-        told = details.get("modelLifecycle") or {}
-    return list(lifecycle_results(pipeline, service, told, datetime.now(UTC).date()))
+        told = aws.client("bedrock").get_foundation_model(modelIdentifier=model)["modelDetails"]
+    lifecycle: dict[str, Any] = told.get("modelLifecycle") or {}
+    results = list(lifecycle_results(pipeline, service, lifecycle, datetime.now(UTC).date()))
+    if service.model and not service.model.bidirectional:
+        results += use_results(service.model, told, aws.region)
+    return results

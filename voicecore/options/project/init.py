@@ -41,6 +41,7 @@ class InitOptions:
       voicecore init
       voicecore init support-line --pipeline offline --yes
       voicecore init line --pipeline cascade --stt deepgram --region us-west-2
+      voicecore init line --pipeline cascade --llm amazon.nova-pro-v1:0
       voicecore init support-line --transport telephony --provider twilio
       voicecore init --list-options | jq .pipelines
     """
@@ -78,7 +79,7 @@ class InitOptions:
     llm: Annotated[
         str | None,
         Option(
-            "Language model of a cascade: {choices}.",
+            "Language model of a cascade: {choices}, or the ID of a text model of Amazon Bedrock.",
             metavar="NAME",
             choices=partial(service_names, "llm"),
         ),

@@ -1,7 +1,8 @@
 """Owns what happens while code of the bot blocks the event loop: it is named, the session lives on.
 
 A tool that calls time.sleep() or requests stops all other work of the process. AgentCore ends a
-session that does not answer /ping, so a thread answers meanwhile, and the log says who blocks.
+session that does not answer /ping, so a thread answers meanwhile, and the log says who blocks. All
+other requests wait for the loop.
 """
 
 from __future__ import annotations
@@ -28,8 +29,14 @@ REQUEST_BYTES = 16_384
 class Watch:
     """Watches one event loop from a thread of its own."""
 
-    def __init__(self, listening: socket.socket, respond: Callable[[bytes], bytes]) -> None:
-        self._listening, self._respond = listening, respond
+    def __init__(
+        self,
+        listening: socket.socket,
+        respond: Callable[[bytes], bytes | None],
+        protocol: Callable[[], asyncio.Protocol],
+    ) -> None:
+        """`respond` answers a request, or leaves it to `protocol`, the server's, with None."""
+        self._listening, self._respond, self._protocol = listening, respond, protocol
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Watch the loop, which runs in this thread."""
@@ -63,9 +70,22 @@ class Watch:
 
     def _answer(self) -> None:
         connection, _ = self._listening.accept()
+        connection.settimeout(1)
+        try:
+            answer = self._respond(connection.recv(REQUEST_BYTES, socket.MSG_PEEK))
+        except OSError:  # a slow caller may wait for the loop
+            answer = None
+        if answer is None:
+            connection.setblocking(False)
+            asyncio.run_coroutine_threadsafe(self._hand_over(connection), self._loop)
+            return
         with connection:
-            connection.settimeout(1)
-            connection.sendall(self._respond(connection.recv(REQUEST_BYTES)))
+            connection.recv(REQUEST_BYTES)  # what is left unread would reset the connection
+            connection.sendall(answer)
+
+    async def _hand_over(self, connection: socket.socket) -> None:
+        """Let the server answer, which finds the whole request still unread."""
+        await self._loop.connect_accepted_socket(self._protocol, connection)
 
 
 def blocking(frame: FrameType | None) -> str:

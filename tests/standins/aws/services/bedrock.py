@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from tests.standins.aws.cloud import Call, Cloud
@@ -16,7 +17,11 @@ _MODELS: dict[str, tuple[str, ...] | None] = {
     "amazon.nova-lite-v1:0": None,
     "amazon.nova-micro-v1:0": None,
     "amazon.nova-pro-v1:0": None,
+    "anthropic.claude-haiku-4-5-20251001-v1:0": None,
+    "amazon.titan-embed-text-v2:0": None,
 }
+_BY_PROFILE_ONLY = ("amazon.nova-2-lite-v1:0", "anthropic.claude-haiku-4-5-20251001-v1:0")
+_VERSION = re.compile(r"(-\d{8})?-v\d.*")
 _PROFILES = ("us", "eu", "jp", "apac", "global")
 
 
@@ -63,8 +68,11 @@ def _summary(cloud: Cloud, call: Call, model: str) -> dict[str, Any]:
     return {
         "modelArn": _model_arn(call, model),
         "modelId": model,
-        "modelName": model.removeprefix("amazon.").partition("-v1")[0].replace("-", " ").title(),
-        "providerName": "Amazon",
+        "modelName": _VERSION.sub("", model.partition(".")[2]).replace("-", " ").title(),
+        "providerName": model.partition(".")[0].title(),
+        "outputModalities": ["EMBEDDING" if "embed" in model else "TEXT"],
+        "responseStreamingSupported": "embed" not in model,
+        "inferenceTypesSupported": [] if model in _BY_PROFILE_ONLY else ["ON_DEMAND"],
         "modelLifecycle": cloud.faults.lifecycle_of(model),
     }
 

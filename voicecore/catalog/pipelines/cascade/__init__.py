@@ -35,4 +35,5 @@ PIPELINE = Pipeline(
             Service("cartesia", "Cartesia", key="CARTESIA_API_KEY"),
         ),
     },
+    by_model=("llm",),
 )

@@ -1,4 +1,4 @@
-"""A bot that blocks the event loop is named, and /ping is answered meanwhile."""
+"""A bot that blocks the event loop is named; /ping is answered meanwhile, the rest afterwards."""
 
 from __future__ import annotations
 
@@ -16,6 +16,17 @@ from .. import gateway_only, own_code
 from ..app import Agent
 
 TOOL = "import time\n\ndef order_status() -> None:\n    time.sleep(1.8)\n"
+
+
+class Server(asyncio.Protocol):
+    """Answers with the request that it gets."""
+
+    def connection_made(self, transport: Any) -> None:
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._transport.write(b"answered: " + data)
+        self._transport.close()
 
 
 def bot_function(path: Path) -> Any:
@@ -45,6 +56,7 @@ def while_blocked(*requests: str) -> list[bytes]:
             ThreadPoolExecutor() as threads,
         ):
             agent.listening.setblocking(False)
+            agent.protocol = Server
             agent.watch()
             port = agent.listening.getsockname()[1]
             asked = [threads.submit(ask, port, request) for request in requests]
@@ -67,7 +79,8 @@ def test_blocked_agent_answers_ping_and_names_the_function(
     )
     head, _, body = ping.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200 ") and json.loads(body)["status"] == "Healthy"
-    assert other.startswith(b"HTTP/1.1 503 ") and stranger.startswith(b"HTTP/1.1 403 ")
+    assert other.startswith(b"answered: POST /invocations HTTP/1.1")
+    assert stranger.startswith(b"HTTP/1.1 403 ")
     [line] = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert (line["event"], line["name"]) == ("blocked", "order_status")
     assert 1.5 < line["seconds"] < 4
