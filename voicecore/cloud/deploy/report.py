@@ -101,10 +101,10 @@ def lines(report: DeployReport) -> Iterator[Line]:
     endpoint = aws_names.endpoint_name_for(report.deployment.stage.name)
     yield [Span(f"  {report.agent.outputs['RuntimeArn']}  endpoint {endpoint}", "dim")]
     yield []
-    if report.next.promote:
-        yield [Span("Move callers to the new version:  "), Span(report.next.promote, "bold")]
     if report.next.command:
         yield [Span(f"{report.next.title}  "), Span(report.next.command, "bold")]
+    if report.next.promote:
+        yield [Span("Move callers to it:  "), Span(report.next.promote, "bold")]
     if report.server:
         yield from _server_lines(report, report.server)
 

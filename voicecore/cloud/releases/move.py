@@ -13,7 +13,7 @@ from voicecore.aws.session import Aws
 from voicecore.cloud.releases.history import StageVersion, StageVersions, require_deployed
 from voicecore.cloud.resources import agentcore
 from voicecore.cloud.resources.cloudformation import CloudFormation, OnEvent
-from voicecore.cloud.resources.deployed_stack import DeployedStack
+from voicecore.cloud.resources.deployed_stack import DeployedStack, StackEvent
 from voicecore.cloud.resources.stack_failure import StackBusy
 from voicecore.cloud.stacks.stack import Json, Stack
 from voicecore.cloud.stacks.versions import NEW, live_in
@@ -39,7 +39,10 @@ def move_stack(
     on_event: OnEvent,
     pause: Sleep,
 ) -> DeployedStack:
-    """Move the endpoint in a stage's stack, after other operations, and return the stack."""
+    """Move the endpoint in a stage's stack, and return the stack.
+
+    `on_event` takes the events of other operations, which are waited for.
+    """
     project = stack.tags.get(aws_names.TAG_PROJECT, stack.name)
     while True:
         settled = cloud.wait(stack.name, on_event)
@@ -47,11 +50,15 @@ def move_stack(
         if not wanted(deployed):
             return deployed
         # A rollback that failed is finished first: its template is not what is deployed.
-        ready = cloud.prepare(deployed, on_event) or deployed
+        ready = cloud.prepare(deployed, _ignore) or deployed
         try:
-            return cloud.apply(moved(ready, cloud.template_of(ready), version), ready, on_event)
+            return cloud.apply(moved(ready, cloud.template_of(ready), version), ready, _ignore)
         except StackBusy:
             pause(1)
+
+
+def _ignore(event: StackEvent) -> None:
+    """Show nothing: callers show the move as one step."""
 
 
 def move_callers(
