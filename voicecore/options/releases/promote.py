@@ -18,9 +18,9 @@ from voicecore.project.defaults import DEFAULT_STAGE
 
 @dataclass(frozen=True, eq=False, repr=False)
 class PromoteOptions:
-    """Move callers to a version of the agent that `voicecore deploy --no-promote` made.
+    """Move callers to the newest version of the agent.
 
-    Calls in progress keep their version. Until you promote it, only you reach the newest version:
+    `voicecore deploy --no-promote` makes it. Calls in progress keep their version. Until you promote it, only you reach the newest version:
     `voicecore talk --remote --arn` takes the ARN of its endpoint DEFAULT.
 
     \b

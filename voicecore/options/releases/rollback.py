@@ -18,9 +18,9 @@ from voicecore.project.defaults import DEFAULT_STAGE
 
 @dataclass(frozen=True, eq=False, repr=False)
 class RollbackOptions:
-    """Move callers back to an earlier version of the agent, in seconds and without a build.
+    """Move callers back to an earlier version of the agent.
 
-    Calls in progress keep their version. Values of agent/.env, the role's permissions, network,
+    Takes seconds, and builds nothing. Calls in progress keep their version. Values of agent/.env, the role's permissions, network,
     TURN and session server stay as they are now. The next deploy moves callers forward again.
 
     \b

@@ -17,7 +17,7 @@ from voicecore.project.defaults import DEFAULT_STAGE
 
 @dataclass(frozen=True, eq=False, repr=False)
 class StopOptions:
-    """Stop sessions of the deployed agent, which ends their calls and their cost.
+    """Stop sessions of the deployed agent and end their calls.
 
     \b
     Examples:
