@@ -20,8 +20,8 @@ from voicecore.project.defaults import DEFAULT_STAGE
 class PromoteOptions:
     """Move callers to the newest version of the agent.
 
-    `voicecore deploy --no-promote` makes it. Calls in progress keep their version. Until you promote it, only you reach the newest version:
-    `voicecore talk --remote --arn` takes the ARN of its endpoint DEFAULT.
+    `voicecore deploy --no-promote` makes it, and prints the command to talk to it before. Calls in
+    progress keep their version.
 
     \b
     Examples:

@@ -20,8 +20,9 @@ from voicecore.project.defaults import DEFAULT_STAGE
 class RollbackOptions:
     """Move callers back to an earlier version of the agent.
 
-    Takes seconds, and builds nothing. Calls in progress keep their version. Values of agent/.env, the role's permissions, network,
-    TURN and session server stay as they are now. The next deploy moves callers forward again.
+    Takes seconds, and builds nothing. Calls in progress keep their version. Values of agent/.env,
+    the role's permissions, network, TURN and session server do not go back. The next deploy moves
+    callers forward again.
 
     \b
     Examples:
