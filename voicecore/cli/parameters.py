@@ -69,7 +69,7 @@ def _parameter(field: Field[Any]) -> Parameter:
 
 def _completer(option: Option | Argument) -> Callable[[], list[str]] | None:
     """Return the function that a shell gets the values of an option from, if it has some."""
-    values = option.choices or (option.completions if isinstance(option, Option) else None)
+    values = option.choices or option.completions
     if values is None:
         return None
 

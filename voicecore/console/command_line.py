@@ -21,6 +21,8 @@ class Argument:
     metavar: str
     choices: Callable[[], Sequence[str]] | None = None
     """Returns the values that a shell completes, and that `{choices}` in the help stands for."""
+    completions: Callable[[], Sequence[str]] | None = None
+    """Returns the values that a shell completes and the help does not name."""
 
 
 @dataclass(frozen=True, eq=False)
