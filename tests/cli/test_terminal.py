@@ -227,7 +227,7 @@ def complete(*words: str, cwd: Path | None = None) -> list[str]:
 def test_shell_completes_commands_and_values() -> None:
     assert complete("voicecore", "") == [
         "init", "adopt", "add", "update", "eject", "dev", "talk", "call", "build", "upgrade-base",
-        "deploy", "invite", "destroy", "logs", "status", "clean", "docs", "turn",
+        "deploy", "invite", "destroy", "logs", "traces", "status", "clean", "docs", "turn",
     ]  # fmt: skip
     assert complete("voicecore", "init", "--transport", "") == [
         "websocket", "webrtc", "telephony", "daily",
@@ -244,7 +244,7 @@ def test_shell_completes_values_of_the_project(voicecore: Voicecore, tmp_path: P
     voicecore("init", "mine", "--yes")
     with (tmp_path / "mine/voicecore.toml").open("a") as file:
         file.write('\n[stages.prod]\nregion = "us-west-2"\n')
-    for command in ("deploy", "status", "logs", "talk", "invite", "destroy"):
+    for command in ("deploy", "status", "logs", "traces", "talk", "invite", "destroy"):
         assert complete("voicecore", command, "--stage", "", cwd=tmp_path / "mine") == [
             "dev", "prod",
         ]  # fmt: skip

@@ -24,7 +24,7 @@ def local_sessions() -> list[str]:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class TracesOptions:
-    """Show what each call consisted of: turns, models, tools, and their times.
+    """Show the turns of each call, their parts and times.
 
     Without SESSION, lists the calls, newest last. With it, shows each turn with its parts, and
     marks the one that the caller waited longest for. A part counts until its first output.
