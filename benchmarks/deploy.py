@@ -26,10 +26,12 @@ from voicecore.cloud.stacks.env_split import Environment
 from voicecore.cloud.stacks.stack import Stack, references
 from voicecore.commands import deploy
 from voicecore.commands.project import init
+from voicecore.commands.releases import rollback
 from voicecore.console.context import Context
 from voicecore.console.output import Output
 from voicecore.options.deploy import DeployOptions
 from voicecore.options.project.init import InitOptions
+from voicecore.options.releases.rollback import RollbackOptions
 from voicecore.project.project import load_project
 
 COLD, WARM = 15.0, 3.0
@@ -70,11 +72,28 @@ def project() -> Iterator[Path]:
 
 def measure_deploy(aws: Aws, root: Path, build: float) -> tuple[float, int]:
     """Deploy, and return the seconds and the number of calls."""
+    images = ImagesDouble(seconds=build)
+    return measure(
+        aws, lambda: deploy.run(quiet(root), DeployOptions(yes=True), AwsLogin(), images)
+    )
+
+
+def measure_rollback(aws: Aws, root: Path) -> tuple[float, int]:
+    """Move callers back a version, and return the seconds and the number of calls."""
+    return measure(aws, lambda: rollback.run(quiet(root), RollbackOptions(yes=True)))
+
+
+def measure(aws: Aws, command: Callable[[], object]) -> tuple[float, int]:
+    """Return the seconds of a command and its number of calls."""
     aws.journal.clear()
-    context = Context(root, {}, Output(io.StringIO(), io.StringIO()), False)
     started = time.monotonic()
-    deploy.run(context, DeployOptions(yes=True), AwsLogin(), ImagesDouble(seconds=build))
+    command()
     return time.monotonic() - started, sum(entry.by == "client" for entry in aws.journal)
+
+
+def quiet(root: Path) -> Context:
+    """Return a context whose output is not shown."""
+    return Context(root, {}, Output(io.StringIO(), io.StringIO()), False)
 
 
 def one_after_another(aws: Aws, build: float) -> float:
@@ -145,6 +164,7 @@ def main() -> None:
         bot.write_text(f"{bot.read_text()}\n# edited\n")
         again, again_calls = measure_deploy(aws, root, WARM)
         nothing, nothing_calls = measure_deploy(aws, root, WARM)
+        back, back_calls = measure_rollback(aws, root)
         scripts = one_after_another(aws, COLD)
         path = critical_path(root)
     update = 2 * REAL.resource + REAL.runtime + REAL.endpoint
@@ -157,6 +177,9 @@ def main() -> None:
           f"| build, push and update, {WARM + update:.1f} s: {again - WARM - update:+.1f} s "
           "| ≤ +5 s |")  # fmt: skip
     print(f"| nothing changed | {nothing:.1f} | {nothing_calls} | | |")
+    print(f"| rollback | {back:.1f} | {back_calls} "
+          f"| the endpoint's own time, {REAL.endpoint:.1f} s: {back - REAL.endpoint:+.1f} s "
+          "| ≤ +5 s |")  # fmt: skip
 
 
 def critical_path(root: Path) -> float:

@@ -13,6 +13,7 @@ from tests.standins.terminal import Terminal
 from voicecore.catalog.pipelines import GENERATED
 from voicecore.catalog.transports import TRANSPORTS as REGISTRY
 from voicecore.console.errors import ExitCode
+from voicecore.project.known_versions import keep_known
 
 pytestmark = pytest.mark.slow
 
@@ -227,7 +228,8 @@ def complete(*words: str, cwd: Path | None = None) -> list[str]:
 def test_shell_completes_commands_and_values() -> None:
     assert complete("voicecore", "") == [
         "init", "adopt", "add", "update", "eject", "dev", "talk", "call", "build", "upgrade-base",
-        "deploy", "invite", "destroy", "logs", "traces", "status", "clean", "docs", "turn",
+        "deploy", "versions", "promote", "rollback", "invite", "destroy", "logs", "traces",
+        "status", "sessions", "stop", "clean", "docs", "turn",
     ]  # fmt: skip
     assert complete("voicecore", "init", "--transport", "") == [
         "websocket", "webrtc", "telephony", "daily",
@@ -244,12 +246,15 @@ def test_shell_completes_values_of_the_project(voicecore: Voicecore, tmp_path: P
     voicecore("init", "mine", "--yes")
     with (tmp_path / "mine/voicecore.toml").open("a") as file:
         file.write('\n[stages.prod]\nregion = "us-west-2"\n')
-    for command in ("deploy", "status", "logs", "traces", "talk", "invite", "destroy"):
+    for command in ("deploy", "rollback", "status", "logs", "traces", "talk", "invite", "destroy"):
         assert complete("voicecore", command, "--stage", "", cwd=tmp_path / "mine") == [
             "dev", "prod",
         ]  # fmt: skip
     assert complete("voicecore", "turn", "check", "--stage", "p", cwd=tmp_path / "mine") == ["prod"]
     assert complete("voicecore", "deploy", "--stage", "", cwd=tmp_path) == []
+    assert complete("voicecore", "rollback", "", cwd=tmp_path / "mine") == []
+    keep_known(tmp_path / "mine/.voicecore", "dev", [2, 10])
+    assert complete("voicecore", "rollback", "", cwd=tmp_path / "mine") == ["v10", "v2"]
     assert complete("voicecore", "talk", "--protocol", "s") == ["strands", "sonic"]
     assert complete("voicecore", "talk", "--phone", "t") == ["twilio", "telnyx"]
     assert isinstance(complete("voicecore", "talk", "--microphone", ""), list)

@@ -26,12 +26,15 @@ from voicecore.aws.session import new_session
 from voicecore.aws.task_group import TaskCancelled
 from voicecore.cloud.deploy.parts.image_build import ImageSource
 from voicecore.commands import deploy, destroy
+from voicecore.commands.releases import promote, rollback
 from voicecore.console.context import Context
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.console.output import Output
 from voicecore.console.progress import OnProgress, Progress
 from voicecore.options.deploy import DeployOptions
 from voicecore.options.destroy import DestroyOptions
+from voicecore.options.releases.promote import PromoteOptions
+from voicecore.options.releases.rollback import RollbackOptions
 from voicecore.project.project import Project
 
 # Runs are forked from a process that has loaded all modules and has no threads.
@@ -138,18 +141,34 @@ def _tag(project: Project, part: str) -> str:
     return hashlib.sha256(content).hexdigest()[:20]
 
 
+AnyOptions = DeployOptions | DestroyOptions | PromoteOptions | RollbackOptions
+_OPTIONS: dict[str, type[AnyOptions]] = {
+    "deploy": DeployOptions,
+    "destroy": DestroyOptions,
+    "promote": PromoteOptions,
+    "rollback": RollbackOptions,
+}
+
+
 def run(
     root: Path,
-    options: DeployOptions | DestroyOptions,
+    options: AnyOptions,
     images: ImageSource | None = None,
     output: Output | None = None,
 ) -> ExitCode:
     """Run a command, and end it as the command line does."""
     context = Context(cwd=root, env={}, output=output or Output(), interactive=False)
     try:
-        if isinstance(options, DestroyOptions):
-            return destroy.run(context, options)
-        return deploy.run(context, options, AwsLogin(options.profile), images or ImagesDouble())
+        match options:
+            case DestroyOptions():
+                return destroy.run(context, options)
+            case PromoteOptions():
+                return promote.run(context, options)
+            case RollbackOptions():
+                return rollback.run(context, options)
+            case DeployOptions():
+                login = AwsLogin(options.profile)
+                return deploy.run(context, options, login, images or ImagesDouble())
     except VoicecoreError as error:
         context.output.error(error)
         return error.exit_code
@@ -181,8 +200,7 @@ class Deployer:
         **options: Any,
     ) -> BaseProcess:
         """Start a command in a process of its own, with its output in <root>/deploy.log."""
-        kind = DestroyOptions if command == "destroy" else DeployOptions
-        given = replace(kind(yes=True), **options)
+        given = replace(_OPTIONS[command](yes=True), **options)
         arguments = (self.root, given, images or ImagesDouble(), environment)
         process = _FORKS.Process(target=_forked, args=arguments)
         process.start()
@@ -192,7 +210,7 @@ class Deployer:
     def log(self) -> str:
         return (self.root / "deploy.log").read_text()
 
-    def _run(self, options: DeployOptions | DestroyOptions) -> Result:
+    def _run(self, options: AnyOptions) -> Result:
         stdout, stderr = io.StringIO(), io.StringIO()
         code = run(self.root, options, self.images, Output(stdout, stderr))
         return Result(int(code), stdout.getvalue(), stderr.getvalue())
@@ -200,7 +218,7 @@ class Deployer:
 
 def _forked(
     root: Path,
-    options: DeployOptions | DestroyOptions,
+    options: AnyOptions,
     images: ImageSource,
     environment: dict[str, str],
 ) -> None:

@@ -113,14 +113,16 @@ def test_stack_of_before_keeps_its_callers(aws: Aws, deployer: Deployer) -> None
     cloudformation = aws.client("cloudformation")
     (stack,) = cloudformation.describe_stacks(StackName="voicecore-line-dev")["Stacks"]
     template = cloudformation.get_template(StackName="voicecore-line-dev")["TemplateBody"]
-    del template["Parameters"]["LiveVersion"]
+    for name in ("LiveVersion", "EarlierVersions"):
+        del template["Parameters"][name]
     newest = {"Fn::GetAtt": ["Runtime", "AgentRuntimeVersion"]}
     template["Resources"]["Endpoint"]["Properties"]["AgentRuntimeVersion"] = newest
+    del template["Resources"]["Endpoint"]["Properties"]["Description"]
     del template["Resources"]["Runtime"]["Properties"]["PlatformVersion"]
     cloudformation.update_stack(
         StackName="voicecore-line-dev",
         TemplateBody=json.dumps(template),
-        Parameters=[p for p in stack["Parameters"] if p["ParameterKey"] != "LiveVersion"],
+        Parameters=[p for p in stack["Parameters"] if p["ParameterKey"] in template["Parameters"]],
         Capabilities=["CAPABILITY_NAMED_IAM"],
         Tags=stack["Tags"],
     )
@@ -175,6 +177,7 @@ def test_every_deploy_is_a_version_with_image_time_and_message(
     first, second = (tags[f"voicecore:v{n}"] for n in (1, 2))
     assert first.endswith("first") and "sha256:" in first
     assert second.endswith("second: kinder")
+    assert f"++{aws.caller.arn.rpartition('/')[2]} " in second
     assert stack["parameters"]["ImageUri"].split("@")[1] in second
 
 

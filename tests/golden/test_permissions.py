@@ -64,6 +64,7 @@ NAMELESS = ("application-autoscaling", "cloudfront", "elasticloadbalancing")
 # These read, for all resources of the account, or create a role that the account has once.
 SHARED = {
     "bedrock-agentcore:ListAgentRuntimeEndpoints",
+    "bedrock-agentcore:ListAgentRuntimeVersions",
     "cloudformation:DescribeStacks",
     "bedrock:GetFoundationModel",  # AWS's own
     "ecs:ListTasks",

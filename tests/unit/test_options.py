@@ -29,6 +29,11 @@ from voicecore.options.invite import InviteOptions
 from voicecore.options.logs import LogsOptions
 from voicecore.options.project.add import AddOptions
 from voicecore.options.project.init import InitOptions
+from voicecore.options.releases.promote import PromoteOptions
+from voicecore.options.releases.rollback import RollbackOptions
+from voicecore.options.releases.versions import VersionsOptions
+from voicecore.options.sessions.list import SessionsOptions
+from voicecore.options.sessions.stop import StopOptions
 from voicecore.options.status import StatusOptions
 from voicecore.options.talk import TalkOptions
 from voicecore.options.turn_check import TurnCheckOptions
@@ -37,7 +42,8 @@ from voicecore.options.upgrade_base import UpgradeBaseOptions
 COMMANDS = [
     InitOptions, AddOptions, DevOptions, TalkOptions, CallOptions, BuildOptions,
     UpgradeBaseOptions, DeployOptions, InviteOptions, DestroyOptions, LogsOptions, StatusOptions,
-    TurnCheckOptions,
+    TurnCheckOptions, VersionsOptions, PromoteOptions, RollbackOptions,
+    SessionsOptions, StopOptions,
 ]  # fmt: skip
 
 

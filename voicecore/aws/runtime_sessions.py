@@ -62,8 +62,8 @@ class RuntimeSessions:
         signer.add_auth(request)
         return str(request.url).replace("http", "ws", 1)  # http → ws, https → wss
 
-    def stop(self, session: str) -> None:
-        """Stop the session; one that has ended is not an error."""
+    def stop(self, session: str) -> bool:
+        """Stop the session; return False for one that has ended, which is not an error."""
         try:
             self._client.stop_runtime_session(
                 agentRuntimeArn=self._address.arn,
@@ -73,6 +73,8 @@ class RuntimeSessions:
         except ClientError as error:
             if error.response.get("Error", {}).get("Code") not in _ENDED:
                 raise
+            return False
+        return True
 
 
 def sessions_in(aws: Aws, arn: str, endpoint: str) -> RuntimeSessions:

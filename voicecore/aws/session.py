@@ -80,6 +80,11 @@ class Identity:
         """The first part of every ARN: aws, or aws-us-gov in GovCloud."""
         return self.arn.split(":")[1]
 
+    @property
+    def name(self) -> str:
+        """Name of the user or of the role's session; root for the account itself."""
+        return self.arn.split(":", 5)[5].rpartition("/")[2]
+
 
 class Aws:
     """One account in one region, as one identity; its clients may be used from any thread."""

@@ -1,4 +1,4 @@
-"""Owns the command line: its commands, and the one place where errors become exit codes.
+"""Owns the command line: its commands.
 
 Nothing heavy is imported here: each command imports its own module when it runs, so that
 `voicecore --help` stays as fast as Python starts. Options and help texts are in voicecore/options.
@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from voicecore import __version__
+from voicecore.cli.ending import end
 from voicecore.cli.parameters import Options, add_command
 from voicecore.console import network_env
-from voicecore.console.errors import DISK_FULL, ExitCode, VoicecoreError
+from voicecore.console.errors import ExitCode
 from voicecore.options.build import BuildOptions
 from voicecore.options.call import CallOptions
 from voicecore.options.clean import CleanOptions
@@ -36,6 +37,11 @@ from voicecore.options.project.adopt import AdoptOptions
 from voicecore.options.project.eject import EjectOptions
 from voicecore.options.project.init import InitOptions
 from voicecore.options.project.update import UpdateOptions
+from voicecore.options.releases.promote import PromoteOptions
+from voicecore.options.releases.rollback import RollbackOptions
+from voicecore.options.releases.versions import VersionsOptions
+from voicecore.options.sessions.list import SessionsOptions
+from voicecore.options.sessions.stop import StopOptions
 from voicecore.options.status import StatusOptions
 from voicecore.options.talk import TalkOptions
 from voicecore.options.traces import TracesOptions
@@ -44,9 +50,6 @@ from voicecore.options.upgrade_base import UpgradeBaseOptions
 
 if TYPE_CHECKING:
     from voicecore.console.context import Context
-
-_NOT_ON_WINDOWS = ("fcntl", "grp", "pwd", "resource", "termios")
-"""Modules of Python that Windows lacks, and some commands need."""
 
 # rich_markup_mode=None: rich's help costs more than all the rest of `--help` together.
 app = typer.Typer(
@@ -120,77 +123,6 @@ def _repeat_ctrl_c(discarded: sys.UnraisableHookArgs) -> None:
     threading.Timer(0.01, interrupt).start()
 
 
-def _exit(context: Context, run: Callable[[], ExitCode], as_json: bool) -> None:
-    """Run a command and exit with its code; show an error that a user can act on."""
-    try:
-        code = _explaining_windows(lambda: _explaining_full_disk(run))
-    except VoicecoreError as error:
-        if as_json:
-            context.output.event(_error_document(error))
-        else:
-            context.output.error(error)
-        code = error.exit_code
-    except KeyboardInterrupt:
-        context.output.say("Interrupted.")
-        code = ExitCode.INTERRUPTED
-    except BrokenPipeError:
-        context.output.discard_data()  # the reader has gone, as in `| head`
-        code = ExitCode.FAILED
-    except Exception as error:
-        if not as_json:
-            raise
-        context.output.event(_error_document(_internal_error(error)))
-        code = ExitCode.FAILED
-    raise typer.Exit(code)
-
-
-def _error_document(error: VoicecoreError) -> dict[str, object]:
-    return {
-        "error": {
-            "message": error.message,
-            "hint": error.hint,
-            "exit_code": int(error.exit_code),
-        }
-    }
-
-
-def _internal_error(error: Exception) -> VoicecoreError:
-    """Print the traceback of a mistake in voicecore, and return an error that names it."""
-    import traceback
-
-    traceback.print_exception(error)
-    return VoicecoreError(
-        f"voicecore failed ({type(error).__name__}): {error}",
-        "This is a mistake in voicecore. The traceback is in the output for errors (stderr).",
-    )
-
-
-def _explaining_full_disk(run: Callable[[], ExitCode]) -> ExitCode:
-    try:
-        return run()
-    except OSError as error:
-        if error.errno not in DISK_FULL:
-            raise
-        file = f" while writing {error.filename}" if error.filename else ""
-        raise VoicecoreError(
-            f"A disk is full{file}: {error.strerror}.",
-            "Free space (df -h shows which disk is full), then run the same command again.",
-        ) from error
-
-
-def _explaining_windows(run: Callable[[], ExitCode]) -> ExitCode:
-    try:
-        return run()
-    except ModuleNotFoundError as error:
-        if error.name not in _NOT_ON_WINDOWS:
-            raise
-        raise VoicecoreError(
-            "This command runs on Linux and macOS only.",
-            "On Windows, run voicecore in WSL2:  wsl --install",
-            ExitCode.MISSING_TOOL,
-        ) from error
-
-
 def _command(
     name: str, options: type[Options], parent: typer.Typer = app
 ) -> Callable[[Callable[[Context, Options], ExitCode]], None]:
@@ -201,7 +133,7 @@ def _command(
             from voicecore.console.context import Context
 
             context = ctx.obj or Context()
-            _exit(context, lambda: run(context, given), given.json)
+            end(context, lambda: run(context, given), given.json)
 
         add_command(parent, name, options, start)
 
@@ -315,6 +247,30 @@ def deploy(context: Context, options: DeployOptions) -> ExitCode:
     return run(context, options, login, PartImages(context, login, options.builder))
 
 
+@_command("versions", VersionsOptions)
+def versions(context: Context, options: VersionsOptions) -> ExitCode:
+    """Run `voicecore versions`."""
+    from voicecore.commands.releases.versions import run
+
+    return run(context, options)
+
+
+@_command("promote", PromoteOptions)
+def promote(context: Context, options: PromoteOptions) -> ExitCode:
+    """Run `voicecore promote`."""
+    from voicecore.commands.releases.promote import run
+
+    return run(context, options)
+
+
+@_command("rollback", RollbackOptions)
+def rollback(context: Context, options: RollbackOptions) -> ExitCode:
+    """Run `voicecore rollback`."""
+    from voicecore.commands.releases.rollback import run
+
+    return run(context, options)
+
+
 @_command("invite", InviteOptions)
 def invite(context: Context, options: InviteOptions) -> ExitCode:
     """Run `voicecore invite`."""
@@ -351,6 +307,22 @@ def traces(context: Context, options: TracesOptions) -> ExitCode:
 def status(context: Context, options: StatusOptions) -> ExitCode:
     """Run `voicecore status`."""
     from voicecore.commands.status import run
+
+    return run(context, options)
+
+
+@_command("sessions", SessionsOptions)
+def sessions(context: Context, options: SessionsOptions) -> ExitCode:
+    """Run `voicecore sessions`."""
+    from voicecore.commands.sessions.list import run
+
+    return run(context, options)
+
+
+@_command("stop", StopOptions)
+def stop(context: Context, options: StopOptions) -> ExitCode:
+    """Run `voicecore stop`."""
+    from voicecore.commands.sessions.stop import run
 
     return run(context, options)
 

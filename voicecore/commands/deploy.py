@@ -22,6 +22,7 @@ from voicecore.cloud.deploy.plan import DeployPlan
 from voicecore.cloud.deploy.report import DeployReport, NextCommands, ServerReport
 from voicecore.cloud.deploy.request import DeployRequest, request_for
 from voicecore.cloud.preflight.check_names import CHECK_NAMES
+from voicecore.cloud.resources.agentcore import DEFAULT_ENDPOINT
 from voicecore.cloud.resources.cloudformation import CloudFormation
 from voicecore.cloud.resources.deployed_stack import DeployedStack
 from voicecore.cloud.stacks.deployment import Deployment, deployment_of
@@ -31,9 +32,11 @@ from voicecore.console.confirm import confirm
 from voicecore.console.context import Context
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.console.output import Output, Span
+from voicecore.image.inputs.git import revision_of
 from voicecore.options.deploy import DeployOptions
 from voicecore.options.invite import InviteOptions
 from voicecore.options.project.add import AddOptions
+from voicecore.options.releases.promote import PromoteOptions
 from voicecore.options.talk import TalkOptions
 from voicecore.project import aws_names, identity
 from voicecore.project.foreign_code import warn_of_foreign_code
@@ -64,7 +67,7 @@ def run(context: Context, options: DeployOptions, login: AwsLogin, images: Image
     3. confirm: show the plan with its cost, and ask for confirmation
     4. apply: build and push images, and update the stacks
     5. verify: wait until the runtime and the session server work
-    6. release: let callers reach the new version of the agent
+    6. release: let callers reach the new version of the agent, unless --no-promote
     """
     started = time.monotonic()
     request = _read_project(context, options)
@@ -78,7 +81,7 @@ def run(context: Context, options: DeployOptions, login: AwsLogin, images: Image
         aws = _connect(context.output, login, request.deployment)
         has_id = bool(request.project.id)
         if not has_id:
-            request = _with_id(request, options, aws, again)
+            request = _with_id(context, request, options, aws, again)
         deployer = Deployer(request, aws, tasks, images, context.output, again)
         deployer.read()
         early = options.yes and not options.dry_run
@@ -95,7 +98,9 @@ def run(context: Context, options: DeployOptions, login: AwsLogin, images: Image
             _keep_id(context.output, request.project)
         deployer.verify()
         deployer.release()
-        return _report(context, options, request.deployment, aws, changes, deployer.stacks, started)
+        stacks, held = deployer.stacks, deployer.held_back
+        deployment = request.deployment
+        return _report(context, options, deployment, aws, changes, stacks, started, held)
 
 
 def _read_project(context: Context, options: DeployOptions) -> DeployRequest:
@@ -109,7 +114,17 @@ def _read_project(context: Context, options: DeployOptions) -> DeployRequest:
     project = load_project(context.cwd / (options.project or ""))
     project = _offer_transport(context, options, project)
     deployment = deployment_for(project, options)
-    return request_for(project, deployment, options.server, options.message)
+    return _request(context, options, project, deployment)
+
+
+def _request(
+    context: Context, options: DeployOptions, project: Project, deployment: Deployment
+) -> DeployRequest:
+    return replace(
+        request_for(project, deployment, options.server, options.message),
+        commit=revision_of(project.root, context.env) or "",
+        promote=not options.no_promote,
+    )
 
 
 def _require_checks(names: Sequence[str]) -> None:
@@ -229,7 +244,9 @@ def _connect(output: Output, login: AwsLogin, deployment: Deployment) -> Aws:
     return aws
 
 
-def _with_id(request: DeployRequest, options: DeployOptions, aws: Aws, again: str) -> DeployRequest:
+def _with_id(
+    context: Context, request: DeployRequest, options: DeployOptions, aws: Aws, again: str
+) -> DeployRequest:
     """Return the request with an ID for a project of before IDs: that of its stacks, or a new one.
 
     Raises ForeignResource for stacks of another project.
@@ -245,9 +262,7 @@ def _with_id(request: DeployRequest, options: DeployOptions, aws: Aws, again: st
     stacks = [stack for name in names if (stack := cloud.find(name))]
     known = [stack.tags[aws_names.TAG_ID] for stack in stacks if aws_names.TAG_ID in stack.tags]
     id = known[0] if known else identity.new_late_id()
-    return request_for(
-        replace(project, id=id), replace(deployment, id=id), options.server, options.message
-    )
+    return _request(context, options, replace(project, id=id), replace(deployment, id=id))
 
 
 def _keep_id(output: Output, project: Project) -> None:
@@ -269,8 +284,9 @@ def _report(
     changes: DeployPlan | None,
     stacks: dict[str, DeployedStack],
     started: float,
+    held: bool = False,
 ) -> ExitCode:
-    """Show what is deployed and what to run next."""
+    """Show what is deployed and what to run next; `held`: callers do not reach it."""
     server: ServerReport | None = None
     if SERVER in stacks:
         # An invite gives access, so no log shows one.
@@ -283,7 +299,7 @@ def _report(
         stacks.get(AGENT),
         server,
         time.monotonic() - started,
-        _next_commands(options, stacks, deployment),
+        _next_commands(options, stacks, deployment, held),
     )
     if options.json:
         context.output.json(report.document(result))
@@ -293,18 +309,24 @@ def _report(
 
 
 def _next_commands(
-    options: DeployOptions, stacks: dict[str, DeployedStack], deployment: Deployment
+    options: DeployOptions, stacks: dict[str, DeployedStack], deployment: Deployment, held: bool
 ) -> NextCommands:
     place: dict[str, Any] = {
         name: getattr(options, name) for name in ("project", "stage", "region", "profile")
     }
     invite = typed("invite", InviteOptions(**place))
+    promote = typed("promote", PromoteOptions(**place)) if held else ""
     if AGENT in stacks and any(transport.in_talk for transport in deployment.transports):
-        arn = stacks[AGENT].outputs["RuntimeArn"] if options.region else None
+        arn = stacks[AGENT].outputs["RuntimeArn"]
+        if held:
+            # AgentCore's own endpoint is always at the newest version.
+            arn = f"{arn}/runtime-endpoint/{DEFAULT_ENDPOINT}"
+        elif not options.region:
+            arn = None
         to = TalkOptions(project=options.project, remote=True, stage=options.stage, arn=arn)
         login = f"AWS_PROFILE={shlex.quote(options.profile)} " if options.profile else ""
-        return NextCommands("Talk to it:", login + typed("talk", to), invite)
+        return NextCommands("Talk to it:", login + typed("talk", to), invite, promote)
     if SERVER in stacks:
-        return NextCommands("", "", invite)
+        return NextCommands("", "", invite, promote)
     deploy = typed("deploy", DeployOptions(**place), "--server")
-    return NextCommands("Let callers in:", deploy, invite)
+    return NextCommands("Let callers in:", deploy, invite, promote)

@@ -254,8 +254,8 @@ _LONGEST_RETENTION = timedelta(days=3653)  # PutRetentionPolicy
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
-def parse_since(text: str, now: datetime) -> datetime:
-    """Return the time that --since means: a duration before now, or an ISO 8601 time.
+def parse_since(text: str, now: datetime, flag: str = "--since") -> datetime:
+    """Return the time that an option means: a duration before now, or an ISO 8601 time.
 
     A time without a zone is local. Nothing is earlier than CloudWatch's longest retention time.
     Raises BadSince.
@@ -267,9 +267,9 @@ def parse_since(text: str, now: datetime) -> datetime:
         moment = datetime.fromisoformat(text.strip()).astimezone(UTC)
     except (ValueError, OverflowError, OSError):
         raise BadSince(
-            f"--since {text!r} is not a time.",
-            "A duration:  --since 90s, 10m, 3h, 2d or 1w\n"
-            "A time:  --since 2026-11-22, 2026-11-22T14:00 or 2026-11-22T14:00Z",
+            f"{flag} {text!r} is not a time.",
+            f"A duration:  {flag} 90s, 10m, 3h, 2d or 1w\n"
+            f"A time:  {flag} 2026-11-22, 2026-11-22T14:00 or 2026-11-22T14:00Z",
             ExitCode.USAGE,
         ) from None
     return max(oldest, moment)

@@ -175,7 +175,7 @@ def _rows(found: StageStatus, now: datetime, phones: Sequence[str]) -> Iterator[
         kept = f"kept for {group.days} days" if group.days else "never deleted"
         yield "logs", [Span(group.name), Span(f"  {kept}, {megabytes(group.bytes)}", "dim")]
     for each in found.sessions:
-        times = f"{_when(each.first)} to {_when(each.last)}"
+        times = f"{local_time(each.first)} to {local_time(each.last)}"
         yield "session", [Span(each.session), Span(f"  {times}", "dim")]
     if found.cost.items:
         total = f"{dollars(found.cost.dollars)} in {now:%B}"
@@ -195,8 +195,9 @@ def _stack_rows(found: StageStatus, stack: DeployedStack) -> Iterator[Row]:
     color = "green" if healthy else "yellow"
     yield "stack", [Span(stack.status, color), Span(f"  {stack.name}")]
     for version in reversed(found.versions[-3:]):
-        image = f"  {_digest(version.image)}  {version.message}".rstrip()
-        yield "version", [Span(f"v{version.number}  {_when(version.time)}"), Span(image, "dim")]
+        image = f"  {short_digest(version.image)}  {version.message}".rstrip()
+        when = f"v{version.number}  {local_time(version.time)}"
+        yield "version", [Span(when), Span(image, "dim")]
 
 
 def _runtime_rows(found: StageStatus) -> Iterator[Row]:
@@ -232,10 +233,13 @@ def _resource_rows(found: StageStatus) -> Iterator[Row]:
         state = f"{note}  version {endpoint.live}{moving}, {endpoint.status}"
         reason = f"  {endpoint.reason}" if endpoint.reason else ""
         yield "endpoint", [Span(endpoint.name), Span(state, "dim"), Span(reason, "red")]
+        if endpoint.settled and endpoint.live != found.runtime.version:
+            list_them = f"voicecore versions{aws_names.stage_flag(found.stage)}"
+            yield "", [Span(f"not the newest version; to list all, run:  {list_them}", "yellow")]
     if image := found.image:
         size = f"  {megabytes(image.bytes)}" if image.bytes else ""
         gone = "" if image.pushed else "  no longer in the registry"
-        yield "image", [Span(_digest(image.uri)), Span(size, "dim"), Span(gone, "red")]
+        yield "image", [Span(short_digest(image.uri)), Span(size, "dim"), Span(gone, "red")]
     if network := found.network:
         own = f"  voicecore's own, {network.stack}" if network.stack else ""
         ids = ", ".join((*network.subnets, *network.security_groups))
@@ -252,7 +256,7 @@ def _deploy_command(found: StageStatus) -> str:
 
 def _server_rows(server: ServerStatus) -> Iterator[Row]:
     color = "green" if server.healthy else "yellow"
-    image = f"  {_digest(server.image)}" if server.image else ""
+    image = f"  {short_digest(server.image)}" if server.image else ""
     state = Span(server.state or server.stack.status, color)
     yield "server", [state, Span(f"  {server.url}"), Span(image, "dim")]
     if tasks := server.tasks:
@@ -318,29 +322,30 @@ def project_lines(found: Sequence[TaggedResources]) -> Iterator[Line]:
 
 def document_of(found: StageStatus) -> dict[str, Any]:
     """Return the status of a stage for programs, without the values of its variables."""
-    document = _plain(asdict(found))
+    document = plain(asdict(found))
     if document["runtime"]:
         document["runtime"]["environment"] = sorted(document["runtime"]["environment"])
     document["cost"]["dollars"] = round(found.cost.dollars, 4)
     return document | {"deployed": found.stack is not None}
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Return the value as JSON takes it, with times in UTC."""
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
     if isinstance(value, dict):
-        return {key: _plain(each) for key, each in cast("dict[str, Any]", value).items()}
+        return {key: plain(each) for key, each in cast("dict[str, Any]", value).items()}
     if isinstance(value, list | tuple):
-        return [_plain(each) for each in cast("list[Any]", value)]
+        return [plain(each) for each in cast("list[Any]", value)]
     return value
 
 
-def _digest(image: str) -> str:
+def short_digest(image: str) -> str:
     """Return the beginning of an image's digest, long enough to identify it."""
     digest = image.rpartition("@")[2]
     return digest[: len("sha256:") + 12] if digest.startswith("sha256:") else image
 
 
-def _when(moment: datetime | None) -> str:
+def local_time(moment: datetime | None) -> str:
+    """Return a moment in the time zone of this machine; "?" if it is not known."""
     return f"{moment.astimezone():%Y-%m-%d %H:%M}" if moment else "?"

@@ -22,7 +22,7 @@ class Argument:
     choices: Callable[[], Sequence[str]] | None = None
     """Returns the values that a shell completes, and that `{choices}` in the help stands for."""
     completions: Callable[[], Sequence[str]] | None = None
-    """Returns the values that a shell completes and the help does not name."""
+    """As for an Option."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -30,7 +30,7 @@ from voicecore.image.inputs.build_context import (
     file_from_outside,
     sources_of,
 )
-from voicecore.image.inputs.git import git
+from voicecore.image.inputs.git import revision_of
 from voicecore.image.inputs.locked_packages import InstallTarget, has_folders, without_wheel
 from voicecore.image.inputs.secret_scan import require_no_secrets
 from voicecore.image.model import BaseImage
@@ -251,7 +251,7 @@ def _labels_of(
 ) -> dict[str, str]:
     folder = project.image_folder(part)
     name = project.name if part == AGENT else f"{project.name}-{part}"
-    return fingerprint.labels(name, version_of(folder), _revision_of(folder, env), base, tag)
+    return fingerprint.labels(name, version_of(folder), revision_of(folder, env), base, tag)
 
 
 def version_of(folder: Path) -> str:
@@ -330,10 +330,3 @@ def _lock_key(folder: Path, lock: Path, target: InstallTarget) -> str:
     for path in (folder / "pyproject.toml", lock.with_name("pyproject.toml"), lock):
         key.update(path.read_bytes() if path.exists() else b"")
     return key.hexdigest()
-
-
-def _revision_of(folder: Path, env: Mapping[str, str]) -> str | None:
-    """Return the commit, with "-dirty" if files have changed since; None outside git."""
-    commit = git(folder, env, "rev-parse", "HEAD")
-    dirty = commit and git(folder, env, "status", "--porcelain", "--", ".")
-    return f"{commit}-dirty" if dirty else commit

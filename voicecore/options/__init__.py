@@ -40,6 +40,14 @@ def stage_names() -> list[str]:
     return list(load_project(Path.cwd()).stages)
 
 
+def version_names() -> list[str]:
+    """Return the versions of this folder's project that the last command read from AWS."""
+    from voicecore.project.known_versions import read_known
+    from voicecore.project.project import load_project
+
+    return read_known(load_project(Path.cwd()).local)
+
+
 Json = Annotated[bool, Option("Print JSON.", once=True)]
 JsonEvents = Annotated[bool, Option("Print one JSON object per line.", once=True)]
 SkipPrompts = Annotated[

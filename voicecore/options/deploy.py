@@ -36,6 +36,7 @@ class DeployOptions:
       voicecore deploy --dry-run
       voicecore deploy --server
       voicecore deploy --stage prod --message "kinder voice" --yes
+      voicecore deploy --no-promote
       voicecore deploy --builder codebuild
       voicecore deploy --export template --format json
     """
@@ -72,6 +73,10 @@ class DeployOptions:
     message: Annotated[
         str, Option("Reason for the change, stored with the version.", short="-m", metavar="TEXT")
     ] = ""
+    no_promote: Annotated[
+        bool,
+        Option("Make a version that no caller reaches until `voicecore promote`."),
+    ] = False
     builder: Annotated[
         Literal["buildx", "direct", "codebuild"] | None,
         Option(

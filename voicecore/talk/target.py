@@ -271,9 +271,8 @@ async def _remote_env(context: Context, project: Project, target: CallTarget) ->
             arn = await asyncio.to_thread(deployed_arn, project, login, target)
     runtime = read_arn(arn)
     # An ARN may be of any agent, whose TURN channels have other names.
-    relays = (
-        {} if target.arn else turn_channels.turn_variables(deployment_of(project, target.stage))
-    )
+    stage = stage_of(project, runtime.text) or (None if target.arn else target.stage)
+    relays = turn_channels.turn_variables(deployment_of(project, stage)) if stage else {}
     own = {
         "AGENT_RUNTIME_ARN": runtime.text,
         "AGENT_ENDPOINT": runtime.endpoint
@@ -283,11 +282,17 @@ async def _remote_env(context: Context, project: Project, target: CallTarget) ->
     return {**without_ours(context.env), **login.for_child(), **relays, **stored, **own}
 
 
-def endpoint_for(project: Project, arn: str, otherwise: str) -> str:
-    """Return the endpoint to call: the stage's, if the runtime is one of the project's."""
+def stage_of(project: Project, arn: str) -> str | None:
+    """Return the stage whose runtime has this ARN; None for a runtime of others."""
     runtime = arn.rpartition("/")[2].rpartition("-")[0]
     stages = (s for s in project.stages if aws_names.runtime_name_for(project.name, s) == runtime)
-    return next(map(aws_names.endpoint_name_for, stages), otherwise)
+    return next(stages, None)
+
+
+def endpoint_for(project: Project, arn: str, otherwise: str) -> str:
+    """Return the endpoint to call: the stage's, if the runtime is one of the project's."""
+    stage = stage_of(project, arn)
+    return aws_names.endpoint_name_for(stage) if stage else otherwise
 
 
 def deployed_arn(project: Project, login: AwsLogin, target: CallTarget) -> str:

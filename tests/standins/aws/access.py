@@ -30,6 +30,7 @@ _RESOURCES: Mapping[str, tuple[tuple[tuple[str, ...], str], ...]] = {
         (("agentRuntimeId", "endpointName"), "runtime/{}/runtime-endpoint/{}"),
         (("agentRuntimeId",), "runtime/{}"),
         (("agentRuntimeName",), "runtime/{}-0123456789"),
+        (("agentRuntimeArn",), ""),
         (("resourceArn",), ""),
     ),
     "cloudformation": ((("StackName",), "stack/{}/0"), (("ChangeSetName",), "stack/{}/0")),

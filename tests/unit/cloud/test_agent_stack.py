@@ -16,7 +16,7 @@ from voicecore.cloud.stacks import env_split
 from voicecore.cloud.stacks.agent_stack import EnvironmentTooLarge, agent_stack, foundation_of
 from voicecore.cloud.stacks.env_split import Environment
 from voicecore.cloud.stacks.stack import BODY_MAX, references
-from voicecore.cloud.stacks.versions import with_next_version
+from voicecore.cloud.stacks.versions import Live, with_next_version
 from voicecore.console.errors import ExitCode
 
 
@@ -27,7 +27,8 @@ def properties(stack, name="Runtime"):
 def test_public_agent_has_only_role_runtime_and_endpoint() -> None:
     stack = make_agent_stack(deployment())
     assert list(stack.resources) == ["Role", "Runtime", "Endpoint"]
-    assert stack.parameters == {"ImageUri": IMAGE, "LiveVersion": "1"}
+    live = {"LiveVersion": "1", "EarlierVersions": "none"}
+    assert stack.parameters == {"ImageUri": IMAGE, **live}
     assert properties(stack)["NetworkConfiguration"] == {"NetworkMode": "PUBLIC"}
     assert stack.tags["voicecore:stage"] == "dev"
 
@@ -51,9 +52,10 @@ def test_platform_is_always_said(platform: str) -> None:
 
 
 def test_endpoint_stays_at_its_version_while_the_runtime_changes() -> None:
-    stack = agent_stack(deployment(), Environment(), image_uri=IMAGE, live="7")
+    stack = agent_stack(deployment(), Environment(), image_uri=IMAGE, live=Live("7", ("2", "5")))
     assert properties(stack, "Endpoint")["AgentRuntimeVersion"] == {"Ref": "LiveVersion"}
     assert stack.parameters["LiveVersion"] == "7"
+    assert stack.parameters["EarlierVersions"] == "2,5"
 
 
 def test_network_comes_from_parameters() -> None:

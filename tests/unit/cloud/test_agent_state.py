@@ -139,34 +139,34 @@ def test_agent_is_placed_in_the_outputs_of_the_network() -> None:
 
 
 @pytest.mark.parametrize(
-    ("live", "change", "behind"),
-    [("1", {}, False), ("1", {"version": "2"}, True), ("1", {"mmdsv2": False}, True)],
+    ("promotes", "change", "expected"),
+    [
+        (True, {}, []),
+        (True, {"version": "2"}, [("endpoint", "version")]),
+        (True, {"mmdsv2": False}, [("endpoint", "version")]),
+        (False, {}, []),
+        (False, {"version": "2"}, []),
+        (False, {"mmdsv2": False}, [("runtime", "requireMMDSV2")]),
+    ],
 )
-def test_endpoint_moves_when_callers_miss_the_newest_version(
-    live: str, change: dict[str, Any], behind: bool
+def test_plan_shows_what_a_killed_deploy_left(
+    promotes: bool, change: dict[str, Any], expected: list[tuple[str, str]]
 ) -> None:
     current = deployed(desired())
     assert current.runtime is not None
-    current = replace(current, live=live, runtime=replace(current.runtime, **change))
-    rows = agent_state.endpoint_change((), current)
-    assert [(row.what, row.why) for row in rows] == [("endpoint", "version")] * behind
+    current = replace(current, runtime=replace(current.runtime, **change))
+    rows = agent_state.late_change((), current, promotes)
+    assert [(row.what, row.why) for row in rows] == expected
 
 
 def test_endpoint_moves_after_a_changed_runtime_and_once() -> None:
     current = deployed(desired())
     runtime = ResourceChange(Action.CHANGE, "runtime", "image", ("Runtime",), 0.0)
-    (row,) = agent_state.endpoint_change((runtime,), current)
-    assert agent_state.endpoint_change((runtime, row), current) == ()
+    (row,) = agent_state.late_change((runtime,), current, True)
+    assert agent_state.late_change((runtime, row), current, True) == ()
+    assert agent_state.late_change((runtime,), current, False) == ()
     new = replace(runtime, action=Action.ADD)
-    assert agent_state.endpoint_change((new,), CurrentAgent()) == ()
-
-
-def test_moved_endpoint_is_all_that_changes_in_the_stack() -> None:
-    current = deployed(desired())
-    assert current.stack is not None
-    moved = agent_state.move_endpoint(current.stack, current.template, "3")
-    assert moved.template == current.template and moved.tags == current.stack.tags
-    assert moved.parameters == {"ImageUri": IMAGE, "LiveVersion": "3"}
+    assert agent_state.late_change((new,), CurrentAgent(), True) == ()
 
 
 def test_first_secret_is_created_before_the_runtime_that_reads_it() -> None:
@@ -176,7 +176,8 @@ def test_first_secret_is_created_before_the_runtime_that_reads_it() -> None:
     between = agent_state.keep_runtime(stack, current)
     assert SECRET in between.resources
     assert between.resources[RUNTIME] == current.resources[RUNTIME]
-    assert between.parameters == {"ImageUri": IMAGE, "LiveVersion": "1"}
+    live = {"LiveVersion": "1", "EarlierVersions": "none"}
+    assert between.parameters == {"ImageUri": IMAGE, **live}
     assert "value" not in between.body
 
 

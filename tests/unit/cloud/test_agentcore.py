@@ -9,9 +9,11 @@ from botocore.exceptions import ClientError
 
 from voicecore.cloud.resources import agentcore
 from voicecore.cloud.resources.agentcore import (
+    EndpointNotMoved,
     RuntimeNotReady,
     WrongRuntimePlatform,
     mmdsv2_update,
+    point_endpoint,
     require_mmdsv2,
     require_platform,
 )
@@ -124,3 +126,48 @@ def test_platform_is_checked_by_what_aws_runs() -> None:
     with pytest.raises(WrongRuntimePlatform, match="on platform v2, not v1") as error:
         require_platform(found, "v1")
     assert 'platform = "v2"' in str(error.value.hint)
+
+
+class EndpointDouble:
+    """An endpoint that was moved by hand, and goes where it is told after one more question."""
+
+    def __init__(self, live: str = "1", target: str = "", status: str = "READY") -> None:
+        self.found = {
+            "name": "dev", "agentRuntimeEndpointArn": "arn", "status": status,
+            "liveVersion": live, "targetVersion": target or live,
+        }  # fmt: skip
+        self.moves: list[str] = []
+
+    def get_agent_runtime_endpoint(self, **arguments: Any) -> Any:
+        shown = dict(self.found)
+        if shown["status"] == "UPDATING":
+            self.found |= {"status": "READY", "liveVersion": shown["targetVersion"]}
+        return shown
+
+    def update_agent_runtime_endpoint(self, agentRuntimeVersion: str, **arguments: Any) -> Any:
+        self.moves.append(agentRuntimeVersion)
+        self.found |= {"status": "UPDATING", "targetVersion": agentRuntimeVersion}
+
+
+@pytest.mark.parametrize(
+    ("client", "moves"),
+    [
+        (EndpointDouble("3"), []),
+        (EndpointDouble("1", "3", "UPDATING"), []),
+        (EndpointDouble("1"), ["3"]),
+        (EndpointDouble("1", "2", "UPDATING"), ["3"]),
+    ],
+    ids=["there", "on its way", "moved by hand", "being moved by hand"],
+)
+def test_endpoint_is_moved_only_if_it_points_elsewhere(
+    client: EndpointDouble, moves: list[str]
+) -> None:
+    point_endpoint(client, "x", "dev", "3", no_pause)
+    assert (client.found["liveVersion"], client.moves) == ("3", moves)
+
+
+def test_endpoint_that_does_not_move_is_reported_with_the_reason() -> None:
+    failed = EndpointDouble("1", "3", "UPDATE_FAILED")
+    failed.found["failureReason"] = "no capacity"
+    with pytest.raises(EndpointNotMoved, match="UPDATE_FAILED no capacity"):
+        point_endpoint(failed, "x", "dev", "3", no_pause)

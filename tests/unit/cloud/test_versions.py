@@ -6,7 +6,15 @@ from datetime import timedelta
 
 import pytest
 
-from voicecore.cloud.stacks.versions import VERSIONS_KEPT, tags_of, versions_in, with_next_version
+from voicecore.cloud.stacks.versions import (
+    NEW,
+    VERSIONS_KEPT,
+    Live,
+    live_in,
+    tags_of,
+    versions_in,
+    with_next_version,
+)
 
 DIGEST = "sha256:" + "a" * 64
 
@@ -67,3 +75,45 @@ def test_other_tags_are_ignored(now) -> None:
     tags = {"voicecore:version": "0.1", "voicecore:v2": "mine", "voicecore:v0": "x", "v1": "x"}
     assert versions_in(tags | tags_of(with_next_version((), DIGEST, "", now)))[0].number == 1
     assert len(versions_in(tags)) == 0
+
+
+@pytest.mark.parametrize("by", ["", "alice", "alice+test@example.com,=x", "ü" * 100, "x" * 100])
+@pytest.mark.parametrize("commit", ["", "0123456789abcdef01", "0123456789abcdef01-dirty"])
+@pytest.mark.parametrize("message", ["", "+a+b+ c", "x" * 300])
+def test_commit_and_deployer_survive_the_tag(now, commit: str, by: str, message: str) -> None:
+    versions = with_next_version((), DIGEST, message, now, commit, by)
+    (value,) = tags_of(versions).values()
+    assert VALUE.fullmatch(value)
+    assert versions_in(tags_of(versions)) == versions
+    (version,) = versions
+    assert version.image == DIGEST
+    assert version.commit == commit.replace("cdef01", "")
+    assert by.startswith(version.by) and bool(version.by) == bool(by)
+
+
+def test_version_of_before_commits_keeps_its_tag() -> None:
+    tags = {"voicecore:v1": f"2026-11-22T12:30:00Z {DIGEST} don=27t + you"}
+    assert tags_of(versions_in(tags)) == tags
+    assert versions_in(tags)[0].message == "don't + you"
+
+
+def test_callers_leave_each_version_once() -> None:
+    live = NEW.moved("2").moved("3")
+    assert live == Live("3", ("1", "2"))
+    assert live.moved("2") == Live("2", ("1", "3"))
+    assert live.moved("2").moved("3") == live
+    assert live.moved("3") == live
+    for version in range(4, 30):
+        live = live.moved(str(version))
+    assert live.earlier[-1] == "28" and len(live.earlier) == 10
+
+
+@pytest.mark.parametrize("live", [NEW, Live("7", ("2", "5"))])
+def test_parameters_say_where_callers_are(live: Live) -> None:
+    assert all(live.parameters.values())
+    assert live_in(live.parameters) == live
+
+
+def test_parameters_of_before_say_less() -> None:
+    assert live_in({"LiveVersion": "3"}) == Live("3")
+    assert live_in({"ImageUri": "x"}) is None

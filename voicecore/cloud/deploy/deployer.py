@@ -123,6 +123,12 @@ class Deployer:
                 self.stacks[agent.name] = agent.release(stack)
 
     @property
+    def held_back(self) -> bool:
+        """True when callers do not reach the version that was verified; known after `release`."""
+        agent = self._all.agent
+        return agent.held_back(self.stacks[agent.name])
+
+    @property
     def _snapshots(self) -> bool:
         return self._context.request.deployment.stage.platform == V2
 

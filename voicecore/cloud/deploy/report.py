@@ -50,6 +50,8 @@ class NextCommands:
     command: str
     invite: str
     """Prints the URL of the session server's page."""
+    promote: str = ""
+    """Moves callers to the new version; empty if they reach it."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,8 @@ def lines(report: DeployReport) -> Iterator[Line]:
     yield []
     if report.next.command:
         yield [Span(f"{report.next.title}  "), Span(report.next.command, "bold")]
+    if report.next.promote:
+        yield [Span("Move callers to it:  "), Span(report.next.promote, "bold")]
     if report.server:
         yield from _server_lines(report, report.server)
 
@@ -137,12 +141,15 @@ def document(report: DeployReport) -> dict[str, Any]:
         "account": report.aws.account,
         "region": report.aws.region,
         "changed": changed,
+        "promoted": bool(report.agent) and not report.next.promote,
         "plan": report.plan.json if report.plan else None,
         "stack": _stack_document(report.agent) if report.agent else None,
         "server": _server_document(report, report.server) if report.server else None,
         "seconds": round(report.seconds, 1),
         "calls": report.aws.calls,
-        "next": [report.next.command] if report.agent and report.next.command else [],
+        "next": list(filter(None, (report.next.command, report.next.promote)))
+        if report.agent
+        else [],
     }
 
 

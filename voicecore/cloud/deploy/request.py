@@ -31,6 +31,10 @@ class DeployRequest:
     message: str
     """Reason for this deploy; kept with the version."""
     warnings: tuple[str, ...]
+    commit: str = ""
+    """Commit of the project; kept with the version."""
+    promote: bool = True
+    """False for a version that callers do not reach."""
 
 
 def request_for(

@@ -19,7 +19,7 @@ _CALLED = re.compile(
     "|ecr:(InitiateLayerUpload|UploadLayerPart|CompleteLayerUpload|PutImage$)"
     "|logs:(Create|Delete|PutRetention|TagResource|AssociateKmsKey|StartLiveTail)"
     "|secretsmanager:PutSecretValue|kms:(GenerateDataKey|Decrypt)"
-    "|bedrock-agentcore:(UpdateAgentRuntime$|StopRuntimeSession)|iam:PassRole"
+    "|bedrock-agentcore:(UpdateAgentRuntime(Endpoint)?$|StopRuntimeSession)|iam:PassRole"
     "|elasticloadbalancing:ModifyTargetGroupAttributes"
 )
 """Actions of voicecore's own calls."""

@@ -132,6 +132,13 @@ def read(
             yield entry
 
 
+def read_matching(
+    client: Any, group: str, pattern: str, since: datetime, until: datetime
+) -> Iterator[LogEntry]:
+    """Yield the lines of a group that match CloudWatch's filter pattern, oldest first."""
+    return _filter_log_events(client, group, {"filterPattern": pattern}, since, until)
+
+
 def filter_queries(session: str, since: datetime, until: datetime) -> list[dict[str, str]]:
     """Return the FilterLogEvents queries, apart from group and time, for the lines of a session.
 

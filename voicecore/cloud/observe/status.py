@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from voicecore.aws.errors import code_of, translate_error
+from voicecore.aws.errors import translate_error
 from voicecore.aws.session import Aws
 from voicecore.aws.task_group import TaskGroup
 from voicecore.cloud.deploy import prices
@@ -31,6 +31,7 @@ from voicecore.cloud.resources import agentcore, ecs_service, inventory
 from voicecore.cloud.resources.agentcore import Runtime, RuntimeEndpoint
 from voicecore.cloud.resources.cloudformation import CloudFormation
 from voicecore.cloud.resources.deployed_stack import DeployedStack
+from voicecore.cloud.resources.ecr_images import find_image
 from voicecore.cloud.resources.ecs_service import EcsService
 from voicecore.cloud.resources.inventory import LogGroup
 from voicecore.cloud.stacks.network_stack import SECURITY_GROUPS, SUBNETS
@@ -276,15 +277,7 @@ def _endpoints(aws: Aws, runtime: Runtime | None) -> tuple[RuntimeEndpoint, ...]
 def _image(aws: Aws, runtime: Runtime | None) -> ImageStatus | None:
     if runtime is None:
         return None
-    repository, _, digest = runtime.image.partition("@")
-    try:
-        found = aws.client("ecr").describe_images(
-            repositoryName=repository.partition("/")[2], imageIds=[{"imageDigest": digest}]
-        )["imageDetails"][0]
-    except ClientError as error:
-        if code_of(error).endswith("NotFoundException"):
-            return ImageStatus(runtime.image, None, None)
-        raise
+    found = find_image(aws, runtime.image) or {}
     return ImageStatus(runtime.image, found.get("imageSizeInBytes"), found.get("imagePushedAt"))
 
 

@@ -26,6 +26,9 @@ READY_LIMIT = 900.0
 """Seconds until a runtime must be READY; on platform V2 it took 3.5 minutes (agentcore-samples
 issue 2079)."""
 
+ENDPOINT_LIMIT = 120.0
+"""Seconds until an endpoint must have moved, as AWS's own starter toolkit waits."""
+
 _UPDATABLE = (
     "agentRuntimeArtifact", "roleArn", "networkConfiguration", "description",
     "authorizerConfiguration", "requestHeaderConfiguration", "protocolConfiguration",
@@ -39,6 +42,10 @@ _UPDATABLE = (
 
 class RuntimeNotReady(AwsRefused):
     """The runtime did not become READY."""
+
+
+class EndpointNotMoved(AwsRefused):
+    """The endpoint did not reach the version that it was moved to."""
 
 
 class WrongRuntimePlatform(AwsRefused):
@@ -88,11 +95,27 @@ class RuntimeEndpoint:
     status: str
     reason: str
 
+    @property
+    def settled(self) -> bool:
+        """True when AgentCore is not changing the endpoint."""
+        return not self.status.endswith("ING")
 
-def find(client: Any, runtime_id: str) -> Runtime | None:
-    """Return the runtime, or None."""
-    described = _describe(client, runtime_id)
+
+def find(client: Any, runtime_id: str, version: str | None = None) -> Runtime | None:
+    """Return the runtime in this version, or in its newest; None if there is none."""
+    described = _describe(client, runtime_id, version)
     return _runtime(described) if described else None
+
+
+def descriptions(client: Any, runtime_id: str) -> dict[str, str]:
+    """Return the description of each of AgentCore's versions of the runtime, newest first."""
+    paginator = client.get_paginator("list_agent_runtime_versions")
+    pages = paginator.paginate(agentRuntimeId=runtime_id, PaginationConfig={"PageSize": 100})
+    found: list[Mapping[str, Any]] = []
+    with ignoring("ResourceNotFoundException"):
+        found = [version for page in pages for version in page["agentRuntimes"]]
+    found.sort(key=lambda version: int(version["agentRuntimeVersion"]), reverse=True)
+    return {each["agentRuntimeVersion"]: each.get("description", "") for each in found}
 
 
 def endpoints(client: Any, runtime_id: str) -> list[RuntimeEndpoint]:
@@ -103,12 +126,41 @@ def endpoints(client: Any, runtime_id: str) -> list[RuntimeEndpoint]:
     return sorted(found, key=lambda endpoint: endpoint.name)
 
 
-def live_version(client: Any, runtime_id: str, endpoint: str) -> str:
-    """Return the version that this endpoint of the runtime reaches; empty if there is none."""
+def endpoint(client: Any, runtime_id: str, name: str) -> RuntimeEndpoint | None:
+    """Return this endpoint of the runtime, or None."""
     with ignoring("ResourceNotFoundException"):
-        found = client.get_agent_runtime_endpoint(agentRuntimeId=runtime_id, endpointName=endpoint)
-        return found.get("liveVersion", "")
-    return ""
+        found = client.get_agent_runtime_endpoint(agentRuntimeId=runtime_id, endpointName=name)
+        return _endpoint(found)
+    return None
+
+
+def point_endpoint(
+    client: Any, runtime_id: str, name: str, version: str, pause: Sleep = time.sleep
+) -> None:
+    """Return once callers of the endpoint reach this version.
+
+    A stack does not notice an endpoint that was moved by hand, so it is moved here if it points
+    elsewhere. Raises EndpointNotMoved.
+    """
+    deadline = time.monotonic() + ENDPOINT_LIMIT
+    waits = poll_intervals()
+    while found := endpoint(client, runtime_id, name):
+        if found.settled and found.live == version:
+            return
+        if found.status.endswith("FAILED") or time.monotonic() > deadline:
+            break
+        if found.settled and found.target != version:
+            with ignoring("ConflictException"):
+                client.update_agent_runtime_endpoint(
+                    agentRuntimeId=runtime_id, endpointName=name, agentRuntimeVersion=version
+                )
+        pause(next(waits))
+    reason = f"{found.status} {found.reason}".rstrip() if found else "it no longer exists"
+    raise EndpointNotMoved(
+        f"The endpoint {name} of {runtime_id} did not move to AgentCore's version {version}: "
+        f"{reason}",
+        "For details, run:  voicecore status",
+    )
 
 
 def settled(client: Any, runtime_id: str, pause: Sleep = time.sleep) -> Runtime | None:
@@ -198,9 +250,10 @@ def _not_ready(runtime_id: str, runtime: Runtime | None) -> RuntimeNotReady:
     )
 
 
-def _describe(client: Any, runtime_id: str) -> Mapping[str, Any] | None:
+def _describe(client: Any, runtime_id: str, version: str | None = None) -> Mapping[str, Any] | None:
+    which = {"agentRuntimeVersion": version} if version else {}
     with ignoring("ResourceNotFoundException"):
-        return client.get_agent_runtime(agentRuntimeId=runtime_id)
+        return client.get_agent_runtime(agentRuntimeId=runtime_id, **which)
     return None
 
 

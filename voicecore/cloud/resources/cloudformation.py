@@ -185,7 +185,7 @@ class CloudFormation:
             raise self._busy(stack.name)
         if deployed and self.is_current(stack, deployed):
             return deployed
-        ready = self._prepare(deployed, on_event) if deployed else None
+        ready = self.prepare(deployed, on_event) if deployed else None
         if ready:
             return self._update(stack, ready, on_event, stop_waiting)
         return self._create(stack, on_event, stop_waiting)
@@ -209,6 +209,25 @@ class CloudFormation:
         token = uuid.uuid4().hex
         self._client.delete_stack(StackName=deployed.id, ClientRequestToken=token, **self._role)
         self._follow_or_raise(deployed.id, before, on_event, deleting=True)
+
+    def prepare(self, deployed: DeployedStack, on_event: OnEvent) -> DeployedStack | None:
+        """Bring the stack to a status in which it can be created (returns None) or updated."""
+        match next_step(deployed.status):
+            case NextStep.DELETE:
+                self.delete(deployed, on_event)
+                return None
+            case NextStep.ROLL_BACK:
+                self._roll_back(deployed, self._client.rollback_stack, on_event)
+                return self.find(deployed.name)
+            case NextStep.FINISH_ROLL_BACK:
+                self._roll_back(deployed, self._client.continue_update_rollback, on_event)
+                return self.find(deployed.name)
+            case NextStep.WAIT:
+                raise self._busy(deployed.name)
+            case NextStep.CREATE:
+                return None
+            case NextStep.UPDATE:
+                return deployed
 
     def resources(self, name: str) -> list[Mapping[str, Any]]:
         """Return the stack's resources as ListStackResources does."""
@@ -258,25 +277,6 @@ class CloudFormation:
             # boto3 retries after a lost answer and then finds the operation of its first try.
             if not self._started(stack.deployed_name or stack.name, before, token):
                 raise self._busy(stack.name) from error
-
-    def _prepare(self, deployed: DeployedStack, on_event: OnEvent) -> DeployedStack | None:
-        """Bring the stack to a status in which it can be created (returns None) or updated."""
-        match next_step(deployed.status):
-            case NextStep.DELETE:
-                self.delete(deployed, on_event)
-                return None
-            case NextStep.ROLL_BACK:
-                self._roll_back(deployed, self._client.rollback_stack, on_event)
-                return self.find(deployed.name)
-            case NextStep.FINISH_ROLL_BACK:
-                self._roll_back(deployed, self._client.continue_update_rollback, on_event)
-                return self.find(deployed.name)
-            case NextStep.WAIT:
-                raise self._busy(deployed.name)
-            case NextStep.CREATE:
-                return None
-            case NextStep.UPDATE:
-                return deployed
 
     def _roll_back(
         self, deployed: DeployedStack, operation: Callable[..., Any], on_event: OnEvent

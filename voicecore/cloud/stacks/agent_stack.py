@@ -32,18 +32,15 @@ from voicecore.cloud.stacks.stack import (
     StackOutput,
     get_att,
     ref,
+    sub,
     template,
 )
-from voicecore.cloud.stacks.versions import Version
+from voicecore.cloud.stacks.versions import EARLIER_VERSIONS, LIVE_VERSION, NEW, NONE, Live, Version
 from voicecore.console.errors import ExitCode, VoicecoreError
 from voicecore.project import aws_names
 from voicecore.project.settings.network import VPC
 
 IMAGE_URI = "ImageUri"
-LIVE_VERSION = "LiveVersion"
-
-FIRST_VERSION = "1"
-"""Version of a new runtime."""
 
 RUNTIME = "Runtime"
 ENDPOINT = "Endpoint"
@@ -66,13 +63,12 @@ def agent_stack(
     image_uri: str = "",
     subnets: Sequence[str] = (),
     security_groups: Sequence[str] = (),
-    live: str = FIRST_VERSION,
+    live: Live = NEW,
 ) -> Stack:
     """Return the stack of the agent with this image (by digest), in this network.
 
-    `history` ends with the version that is deployed; `live` is AgentCore's version that callers
-    reach. Subnets and security groups in voicecore.toml
-    override those given here. Raises EnvironmentTooLarge.
+    `history` ends with the version that is deployed; `live` is what callers reach. Subnets and
+    security groups in voicecore.toml override those given here. Raises EnvironmentTooLarge.
     """
     secret = _secret(deployment, env)
     own_role = {"Role": _role(deployment, ref(SECRET) if secret else None)}
@@ -89,10 +85,12 @@ def agent_stack(
                 # would say that the endpoint may be replaced.
                 "AgentRuntimeId": ref(RUNTIME),
                 "AgentRuntimeVersion": ref(LIVE_VERSION),
+                # Read by those who look at the endpoint in AWS's console.
+                "Description": sub(f"Versions before: ${{{EARLIER_VERSIONS}}}"),
             },
         ),
     }
-    values = {IMAGE_URI: image_uri, LIVE_VERSION: live}
+    values = {IMAGE_URI: image_uri, **live.parameters}
     if deployment.network == VPC:
         values |= {
             SUBNETS: ",".join(deployment.vpc.subnets or subnets),
@@ -132,6 +130,10 @@ def _parameters(deployment: Deployment) -> dict[str, Parameter]:
         LIVE_VERSION: Parameter(
             "Version of the runtime that callers reach; raise it when a newer one is READY and has "
             "requireMMDSV2"
+        ),
+        EARLIER_VERSIONS: Parameter(
+            "Versions that callers reached before and `voicecore rollback` goes back to, or none",
+            default=NONE,
         ),
     }
     if deployment.network == VPC:

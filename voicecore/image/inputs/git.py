@@ -16,3 +16,10 @@ def git(folder: Path, env: Mapping[str, str], *words: str) -> str | None:
     except FileNotFoundError:
         return None
     return run.stdout.strip() if run.returncode == 0 else None
+
+
+def revision_of(folder: Path, env: Mapping[str, str]) -> str | None:
+    """Return the commit, with "-dirty" if files have changed since; None outside git."""
+    commit = git(folder, env, "rev-parse", "HEAD")
+    dirty = commit and git(folder, env, "status", "--porcelain", "--", ".")
+    return f"{commit}-dirty" if dirty else commit

@@ -17,10 +17,9 @@ from voicecore.catalog.platforms import V2
 from voicecore.cloud.deploy.parts.agent_state import (
     CurrentAgent,
     DesiredAgent,
-    endpoint_change,
     keep_runtime,
+    late_change,
     manual_changes,
-    move_endpoint,
     plan_by_template,
     read_agent,
 )
@@ -34,13 +33,15 @@ from voicecore.cloud.preflight.agent import agent_checks
 from voicecore.cloud.preflight.build import build_results
 from voicecore.cloud.preflight.checks import PreflightCheck
 from voicecore.cloud.preflight.rules import rule_checks
+from voicecore.cloud.releases.choice import STAYS
+from voicecore.cloud.releases.move import move_stack
 from voicecore.cloud.resources import agentcore, inventory
 from voicecore.cloud.resources.cloudformation import OnEvent
 from voicecore.cloud.resources.deployed_stack import DeployedStack
 from voicecore.cloud.resources.inventory import FoundResource
-from voicecore.cloud.resources.stack_failure import StackBusy
-from voicecore.cloud.stacks.agent_stack import LIVE_VERSION, SECRET, foundation_of
+from voicecore.cloud.stacks.agent_stack import SECRET, foundation_of
 from voicecore.cloud.stacks.deployment import Deployment
+from voicecore.cloud.stacks.versions import LIVE_VERSION
 from voicecore.console.output import Output
 from voicecore.project import aws_names
 from voicecore.project.project import AGENT
@@ -127,7 +128,7 @@ class AgentPart:
                 f"The log group {group} does not exist. This deploy creates it."
                 for group in self._lost_log_groups()
             ),
-            *filter(None, (self.image.note, unused if network else "")),
+            *filter(None, (self.image.note, unused if network else "", self._promotion_warning)),
         ]
 
     def wait_until_ready(self, output: Output) -> None:
@@ -147,7 +148,8 @@ class AgentPart:
     @property
     def up_to_date(self) -> bool:
         """True when stacks, image, secret, runtime and endpoint match their desired state."""
-        return self._matches and not self.current.behind
+        late = self.current.unfinished or (self._promotes and self.current.behind)
+        return self._matches and not late
 
     def plan(self) -> Sequence[StackPlan]:
         """Return what `apply` would change in the shared stacks and the agent's."""
@@ -162,7 +164,7 @@ class AgentPart:
         rows = own.rows + self._secret_change()
         return [
             *self._shared.plan(),
-            StackPlan(own.stack, rows + endpoint_change(rows, self.current)),
+            StackPlan(own.stack, rows + late_change(rows, self.current, self._promotes)),
         ]
 
     def apply(self, stacks: Mapping[str, DeployedStack], board: ProgressBoard) -> DeployedStack:
@@ -174,8 +176,14 @@ class AgentPart:
         repository = shared.start(board.on_event)
         foundation = context.tasks.start(lambda: self._apply_foundation(board.on_event))
         shared.repository.open(context.tasks.result(repository))
-        uri, message = self.image.built_uri(), context.request.message
-        version = self._desired.with_version(self.image.digest(), message, datetime.now(UTC))
+        uri, request = self.image.built_uri(), context.request
+        version = self._desired.with_version(
+            self.image.digest(),
+            request.message,
+            datetime.now(UTC),
+            request.commit,
+            context.aws.identity.name,
+        )
         stack = version.stack(uri, shared.applied_network())
         return context.cloud.apply(stack, context.tasks.result(foundation), board.on_event)
 
@@ -190,9 +198,13 @@ class AgentPart:
         self._verified = runtime.version
         _set_log_retention(self._logs, runtime_id, self._deployment)
 
-    def must_release(self, stack: DeployedStack) -> bool:
+    def held_back(self, stack: DeployedStack) -> bool:
         """Return True when callers do not reach the version that was verified."""
         return stack.parameters.get(LIVE_VERSION) != self._verified
+
+    def must_release(self, stack: DeployedStack) -> bool:
+        """Return True when this deploy is to move callers to the version that was verified."""
+        return self._promotes and self.held_back(stack)
 
     def release(self, stack: DeployedStack) -> DeployedStack:
         """Move the stage's endpoint, and so its callers, to the version that was verified.
@@ -200,17 +212,27 @@ class AgentPart:
         A step of its own, after everything that may show that the version is not fit for calls.
         """
         cloud, sleep = self._context.cloud, self._context.tasks.sleep
-        while True:
-            deployed = cloud.wait(stack.name, lambda _: None) or stack
-            runtime = agentcore.find(self._control, stack.outputs["RuntimeId"])
+
+        def wanted(deployed: DeployedStack) -> bool:
             # Another deploy may have moved the endpoint, or moves it to a version of its own.
-            if not self.must_release(deployed) or not runtime or runtime.version != self._verified:
-                return deployed
-            moved = move_endpoint(deployed, cloud.template_of(deployed), self._verified)
-            try:
-                return cloud.apply(moved, deployed, lambda _: None)
-            except StackBusy:
-                sleep(1)
+            runtime = agentcore.find(self._control, stack.outputs["RuntimeId"])
+            newest = runtime is not None and runtime.version == self._verified
+            return newest and self.must_release(deployed)
+
+        return move_stack(cloud, stack, self._verified, wanted, lambda _: None, sleep)
+
+    @property
+    def _promotes(self) -> bool:
+        """True when callers reach what is deployed: also without a version that they could keep."""
+        return self._context.request.promote or self.current.runtime is None
+
+    @property
+    def _promotion_warning(self) -> str:
+        if self._context.request.promote:
+            return ""
+        if self._promotes:
+            return "This is the stage's first version, so callers reach it despite --no-promote."
+        return f"Callers keep their version. Changes of these reach them at once: {STAYS}."
 
     @property
     def _secret(self) -> Mapping[str, str]:

@@ -20,9 +20,7 @@ from voicecore.cloud.resources.agentcore import Runtime
 from voicecore.cloud.resources.deployed_stack import DeployedStack
 from voicecore.cloud.stacks.agent_stack import (
     ENDPOINT,
-    FIRST_VERSION,
     IMAGE_URI,
-    LIVE_VERSION,
     RUNTIME,
     agent_stack,
 )
@@ -30,7 +28,14 @@ from voicecore.cloud.stacks.deployment import Deployment
 from voicecore.cloud.stacks.env_split import Environment
 from voicecore.cloud.stacks.network_stack import SECURITY_GROUPS, SUBNETS
 from voicecore.cloud.stacks.stack import Json, Stack
-from voicecore.cloud.stacks.versions import Version, versions_in, with_next_version
+from voicecore.cloud.stacks.versions import (
+    NEW,
+    Live,
+    Version,
+    live_in,
+    versions_in,
+    with_next_version,
+)
 from voicecore.project import aws_names
 
 
@@ -43,8 +48,8 @@ class CurrentAgent:
     """Template of the stack; empty if there is none."""
     runtime: Runtime | None = None
     """None when the stack has no runtime, or somebody deleted it."""
-    live: str = FIRST_VERSION
-    """AgentCore's version that callers reach; the first one before there is a runtime."""
+    live: Live = NEW
+    """What callers reach, as the stack says."""
     secret: SecretValue = field(default_factory=SecretValue)
 
     @property
@@ -65,9 +70,13 @@ class CurrentAgent:
 
     @property
     def behind(self) -> bool:
-        """True when callers do not reach the newest version, or it still needs requireMMDSV2."""
-        runtime = self.runtime
-        return runtime is not None and (self.live != runtime.version or not runtime.mmdsv2)
+        """True when callers do not reach the newest version."""
+        return self.runtime is not None and self.live.version != self.runtime.version
+
+    @property
+    def unfinished(self) -> bool:
+        """True when the newest version still needs requireMMDSV2."""
+        return self.runtime is not None and not self.runtime.mmdsv2
 
     @property
     def runtime_arn(self) -> str:
@@ -82,8 +91,8 @@ class DesiredAgent:
     deployment: Deployment
     environment: Environment
     history: tuple[Version, ...] = ()
-    live: str = FIRST_VERSION
-    """AgentCore's version that callers reach, which this deploy moves at its end."""
+    live: Live = NEW
+    """What callers reach, which this deploy moves at its end."""
 
     def stack(self, image: str, network: DeployedStack | None) -> Stack:
         """Return the agent's stack with this image (URI by digest) in this network."""
@@ -100,9 +109,12 @@ class DesiredAgent:
             live=self.live,
         )
 
-    def with_version(self, digest: str, message: str, now: datetime) -> DesiredAgent:
+    def with_version(
+        self, digest: str, message: str, now: datetime, commit: str = "", by: str = ""
+    ) -> DesiredAgent:
         """Return the desired state with one more version."""
-        return replace(self, history=with_next_version(self.history, digest, message, now))
+        history = with_next_version(self.history, digest, message, now, commit, by)
+        return replace(self, history=history)
 
 
 def read_agent(reader: StateReader, project: str, stage: str) -> CurrentAgent:
@@ -124,12 +136,15 @@ def read_agent(reader: StateReader, project: str, stage: str) -> CurrentAgent:
         # The deploy creates both, after all that they need.
         rest = (each for each in stack.missing if each.logical not in (RUNTIME, ENDPOINT))
         return replace(current, stack=replace(stack, missing=tuple(rest)))
-    live = stack.parameters.get(LIVE_VERSION)
-    if not live:
+    live = live_in(stack.parameters)
+    if live is None:
         # A stack of before this parameter, whose template followed the newest version.
         name = aws_names.endpoint_name_for(stage)
-        live = reader.ask("endpoint", lambda: agentcore.live_version(control, runtime.id, name), "")
-    return replace(current, runtime=runtime, live=live or runtime.version)
+        reached = reader.ask(
+            "endpoint", lambda: agentcore.endpoint(control, runtime.id, name), None
+        )
+        live = Live((reached and reached.live) or runtime.version)
+    return replace(current, runtime=runtime, live=live)
 
 
 def manual_changes(current: CurrentAgent) -> list[str]:
@@ -155,21 +170,20 @@ def manual_changes(current: CurrentAgent) -> list[str]:
     return found
 
 
-def endpoint_change(
-    rows: tuple[ResourceChange, ...], current: CurrentAgent
+def late_change(
+    rows: tuple[ResourceChange, ...], current: CurrentAgent, promotes: bool
 ) -> tuple[ResourceChange, ...]:
-    """Return the move of the endpoint that follows the stack's changes, which do not show it."""
-    known = any(ENDPOINT in row.ids for row in rows)
+    """Return what follows the stack's changes, which do not show it.
+
+    It is the move of the endpoint, or, if callers keep their version, the end of a killed deploy.
+    """
     updated = any(RUNTIME in row.ids and row.action is Action.CHANGE for row in rows)
-    if known or not (updated or current.behind):
-        return ()
-    return (ResourceChange(Action.CHANGE, "endpoint", "version", (ENDPOINT,), 0.0),)
-
-
-def move_endpoint(stack: DeployedStack, template: Json, version: str) -> Stack:
-    """Return the deployed stack with its endpoint at another version of the runtime."""
-    parameters = {**stack.parameters, LIVE_VERSION: version}
-    return Stack(stack.name, template, parameters, dict(stack.tags))
+    late = current.unfinished or (promotes and current.behind)
+    if promotes and (updated or late) and not any(ENDPOINT in row.ids for row in rows):
+        return (ResourceChange(Action.CHANGE, "endpoint", "version", (ENDPOINT,), 0.0),)
+    if not promotes and late and not updated:
+        return (ResourceChange(Action.CHANGE, "runtime", "requireMMDSV2", (RUNTIME,), 0.0),)
+    return ()
 
 
 def keep_runtime(stack: Stack, current: CurrentAgent) -> Stack:

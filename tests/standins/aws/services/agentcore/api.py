@@ -20,6 +20,7 @@ from tests.standins.aws.services.agentcore.runtimes import (
     invoke,
     list_all,
     list_versions,
+    stop_session,
     update,
 )
 from tests.standins.aws.services.agentcore.state import DATA, SERVICE
@@ -27,6 +28,7 @@ from tests.standins.aws.services.agentcore.tags import list_tags, tag, untag
 
 HANDLERS = {
     (DATA, "InvokeAgentRuntime"): invoke,
+    (DATA, "StopRuntimeSession"): stop_session,
     (SERVICE, "CreateAgentRuntime"): create,
     (SERVICE, "UpdateAgentRuntime"): update,
     (SERVICE, "GetAgentRuntime"): get,

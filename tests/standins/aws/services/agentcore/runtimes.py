@@ -148,8 +148,21 @@ def invoke(cloud: Cloud, call: Call) -> dict[str, Any]:
     version = runtime.endpoints[name].live
     if not runtime.versions[int(version) - 1]["metadataConfiguration"]["requireMMDSV2"]:
         raise invalid("This runtime is not MMDSv2-enabled. Update it with requireMMDSV2.")
+    if session := p.get("runtimeSessionId"):
+        regional.sessions.add((name, session))
     answer = json.dumps({"version": version, "endpoint": name}).encode()
     return {"response": answer, "contentType": "application/json", "statusCode": 200}
+
+
+def stop_session(cloud: Cloud, call: Call) -> dict[str, Any]:
+    """Stop a session that `invoke` started; for AgentCore, one that has ended is unknown."""
+    regional, p = region_state(cloud, call), call.params
+    get_runtime(regional, p["agentRuntimeArn"].rpartition("/")[2])
+    session = (p.get("qualifier", DEFAULT), p["runtimeSessionId"])
+    if session not in regional.sessions:
+        raise not_found(f"Session {session[1]}")
+    regional.sessions.discard(session)
+    return {"runtimeSessionId": session[1], "statusCode": 200}
 
 
 def list_all(cloud: Cloud, call: Call) -> dict[str, Any]:

@@ -54,6 +54,7 @@ class RegionState:
     runtimes: dict[str, Runtime] = field(default_factory=dict)
     tags: dict[str, dict[str, str]] = field(default_factory=dict)
     tokens: dict[str, tuple[dict[str, Any], dict[str, Any]]] = field(default_factory=dict)
+    sessions: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
     interfaces: dict[tuple[str, frozenset[str]], list[str]] = field(default_factory=dict)
 
 

@@ -1,0 +1,1 @@
+"""Which version of a stage its callers reach: read, chosen and moved."""

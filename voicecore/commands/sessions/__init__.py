@@ -1,0 +1,1 @@
+"""The commands about the sessions of a stage."""

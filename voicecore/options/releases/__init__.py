@@ -1,0 +1,1 @@
+"""The options of the commands about the versions of a stage."""
