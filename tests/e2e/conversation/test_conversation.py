@@ -83,8 +83,11 @@ def check_trace(project: Path, call: Talk, latencies: list[Event]) -> None:
     for turn, latency in zip(turns, latencies, strict=True):
         # The log's clock is read behind the pipeline: later, on a machine that has much to do.
         assert abs(turn["latency_seconds"] - latency["total_ms"] / 1000) < 0.5
-        parts = {part["name"] for part in turn["parts"]}
-        assert parts == {"speech", "stt", "endpointing", "llm", "tts", "playback"}
+        parts = {part["name"]: part["wait_seconds"] for part in turn["parts"]}
+        heard = {"speech", "endpointing", "stt", "turn_detection"}
+        assert set(parts) == heard | {"llm", "tts", "playback"}
+        # They follow each other, so they are all of the time that the user waits.
+        assert abs(sum(parts.values()) - turn["latency_seconds"]) < 0.5
 
 
 def test_answers_typed_lines_in_speech(project: Path, tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ def check_trace(traced: TracedCall, run: Running, one_model: bool) -> None:
         assert turn.latency == pytest.approx(latency["total_ms"] / 1000, abs=0.5)
     tool = f"execute_tool {OPEN.tool}"
     expected = {"speech", "llm", tool, "playback"}
-    expected |= set() if one_model else {"stt", "endpointing", "tts"}
+    expected |= set() if one_model else {"endpointing", "stt", "turn_detection", "tts"}
     names = [part.name for part in turns[0].parts]
     assert set(names) == expected and names.count("llm") == 2
     (called,) = (part for part in turns[0].parts if part.name == tool)

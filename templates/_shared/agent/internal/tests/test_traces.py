@@ -124,9 +124,11 @@ def audio() -> TTSAudioRawFrame:
 
 
 def question(at: float, words: str) -> list[tuple[float, Frame | str]]:
-    """Return a question of one second."""
+    """Return a question of one second; Pipecat reports both ends of speech twice."""
     return [
         (at + 0.2, VADUserStartedSpeakingFrame(start_secs=0.2)),
+        (at + 0.2, VADUserStartedSpeakingFrame(start_secs=0.2)),
+        (at + 1.2, VADUserStoppedSpeakingFrame(stop_secs=0.2)),
         (at + 1.2, VADUserStoppedSpeakingFrame(stop_secs=0.2)),
         (at + 1.3, TranscriptionFrame(words, user_id="", timestamp="")),
         (at + 1.4, UserStoppedSpeakingFrame()),
@@ -158,10 +160,12 @@ def test_turn_has_its_parts_with_their_times() -> None:
     assert turn.attributes["transcript"] == "Six times seven?"
     assert turn.attributes["output"] == "42."
     assert turn.attributes["turn.user_bot_latency_seconds"] == 0.75
+    assert len(turn.parts) == 7
     assert times(turn) == {
         "speech": (10, 11),
-        "stt": (11, 11.3),
-        "endpointing": (11, 11.4),
+        "endpointing": (11, 11.2),
+        "stt": (11.2, 11.3),
+        "turn_detection": (11.3, 11.4),
         "llm": (11.4, 11.6),
         "tts": (11.6, 11.9),
         "playback": (11.75, 12.75),
@@ -188,7 +192,7 @@ def test_interruption_ends_playback_and_marks_the_turn() -> None:
             (12.2, VADUserStartedSpeakingFrame(start_secs=0.2)),
             (12.2, InterruptionFrame()),
             (12.2, "agent: A long"),
-            *question(12.2, "Stop.")[1:],
+            *question(12.2, "Stop.")[2:],
         ]
     )
     assert cut.interrupted == START + round(12.2 * SECOND)

@@ -90,6 +90,8 @@ class Turn:
     parts: list[Part] = field(default_factory=list)
     spoken_until: int = 0
     """End of the user's speech; 0 while the user speaks, or if there was none."""
+    waits_since: int = 0
+    """Since when the turn waits, after that, for the words, and to be complete."""
     attributes: Attributes = field(default_factory=dict)
     error: str = ""
     interrupted: int = 0
@@ -228,25 +230,30 @@ class Recorder(BaseObserver):
         start = now - int(frame.start_secs * SECOND)
         if self._next is None or start - self._next.end > STALE:
             self._next = Turn(0, start)
-        self._next.spoken_until = 0
-        self._next.add(Part("speech", start, now, is_open=True))
+        if not any(part.name == "speech" and part.is_open for part in self._next.parts):
+            self._next.spoken_until = 0
+            self._next.add(Part("speech", start, now, is_open=True))
 
     def _speech_stops(self, frame: VADUserStoppedSpeakingFrame, _: object, now: int) -> None:
         user = self._next or self._turn
-        user.spoken_until = self._asked = now - int(frame.stop_secs * SECOND)
-        for part in user.parts:
-            if part.name == "speech":
-                part.close(user.spoken_until)
+        for part in [each for each in user.parts if each.name == "speech" and each.is_open]:
+            user.spoken_until = self._asked = now - int(frame.stop_secs * SECOND)
+            user.waits_since = now
+            part.close(user.spoken_until)
+            if not self._one_model:  # which decides by itself when to answer
+                user.add(Part("endpointing", user.spoken_until, now))
 
     def _turn_is_detected(self, _: object, __: object, now: int) -> None:
         user = self._next or self._turn
         if user.spoken_until:
-            user.add(Part("endpointing", user.spoken_until, now))
+            user.add(Part("turn_detection", user.waits_since, now))
 
     def _words_come(self, frame: TranscriptionFrame, source: FrameProcessor, now: int) -> None:
         user = self._next or self._turn
         attributes = _service(source, "stt") | _quoted("transcript", frame.text)
-        user.add(Part("stt", user.spoken_until or now, now, attributes))
+        start = user.waits_since if user.spoken_until else now
+        user.waits_since = now
+        user.add(Part("stt", start, now, attributes))
 
     def _text_comes(self, _: object, __: object, now: int) -> None:
         self._next = self._next or Turn(0, now)
