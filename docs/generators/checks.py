@@ -32,6 +32,7 @@ _CHECKS = {
     "runtimes": "The account may have one more runtime.",
     "service-role": "CloudFormation may assume its service role.",
     "sessions": "The account may have sessions at all.",
+    "traces": "With `traces = true`: the agent has AWS's package, and Transaction Search is on.",
     "vpcs": "The account may have one more VPC.",
     "zones": "The account has two zones that AgentCore supports.",
 }

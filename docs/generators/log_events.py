@@ -66,6 +66,7 @@ _AGENT_EVENTS = {
     "blocked": "The bot's function `name` held up all else for `seconds`.",
     "sound": "A sound of the caller has ended; `outcome` says what became of it (below).",
     "session_ended": "The conversation is over, with its `reason`.",
+    "traces_not_written": "The agent could not make a file for traces; the call goes on.",
     "session_not_stopped": "The agent could not stop its session at AgentCore.",
     "call_refused": "A connection did not begin as a phone call does.",
     "message_dropped": "A message to the client had too many `bytes` for a WebSocket frame.",

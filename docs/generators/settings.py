@@ -38,6 +38,7 @@ def _defaults() -> dict[str, dict[str, object]]:
         "agent": types["agent_settings"],
         "vpc": types["vpc"],
         "turn": types["turn"],
+        "observability": types["observability"],
         "server": get_type_hints(stage)["server"],
         "stages.NAME": stage,
     }
@@ -96,6 +97,7 @@ _SETTINGS: dict[str, dict[str, tuple[str, str]]] = {
         "turn": ("", "Table: the TURN source, for `webrtc`."),
         "telephony": ("", "Table: the phone providers, for `telephony`."),
         "agent": ("", "Table: the agent's program and what it may do."),
+        "observability": ("", "Table: what a deployed agent reports besides its log."),
         "server": ("", "Table: the session server: its program, and its address for phone calls."),
         "stages": ("`dev`", "Tables, one for each stage."),
         **{key: ("", meaning) for key, meaning in _RULES.items()},
@@ -112,6 +114,13 @@ _SETTINGS: dict[str, dict[str, tuple[str, str]]] = {
     "turn": {
         "source": ("`kvs`", "TURN source; see [Choose a TURN source](../turn.md)."),
         "peak_calls": ("", "Calls at the same time; sets the number of KVS channels."),
+    },
+    "observability": {
+        "traces": (
+            "",
+            "The agent in AWS sends the spans of its calls to CloudWatch; see "
+            "[Traces](../operate.md#traces). Local agents write them in any case.",
+        ),
     },
     "telephony": {
         "providers": ("required", f"List of {listed(names_of('providers'))}."),

@@ -24,6 +24,7 @@ def project(voicecore: Voicecore, tmp_path: Path) -> Path:
     fill(root / "agent/.venv", 3_000_000)
     fill(root / "server/.venv", 1_000_000)
     fill(root / ".voicecore/logs/2026", 2_000)
+    fill(root / ".voicecore/traces", 3_000)
     fill(tmp_path / "cache/voicecore/image/store", 5_000_000)
     (root / "conversation.wav").write_bytes(b"RIFF")
     return root
@@ -39,14 +40,16 @@ def test_shows_sizes_and_deletes_after_confirmation(voicecore: Voicecore, projec
     asked = voicecore("clean", cwd=project, env=env)
     assert asked.code == ExitCode.USAGE
     for text in ("3.0 MB  agent/.venv", "1.0 MB  server/.venv", "2.0 kB  .voicecore/logs",
+                 "3.0 kB  .voicecore/traces",
                  "5.0 MB", "9.0 MB  in total", "voicecore clean --yes"):  # fmt: skip
         assert text in asked.stderr
     assert voicecore("clean", "--dry-run", cwd=project, env=env).code == ExitCode.OK
     assert files_of(project) == before
     done = voicecore("clean", "--yes", "--json", cwd=project, env=env)
     assert done.json["deleted"] is True
-    assert sum(each["bytes"] for each in done.json["found"]) == 9_002_000
-    gone = {"agent/.venv/file", "server/.venv/file", ".voicecore/logs/2026/file"}
+    assert sum(each["bytes"] for each in done.json["found"]) == 9_005_000
+    packages = {"agent/.venv/file", "server/.venv/file"}
+    gone = packages | {".voicecore/logs/2026/file", ".voicecore/traces/file"}
     assert files_of(project) == (before - gone) | {".voicecore/dev.lock"}
     again = voicecore("clean", "--yes", cwd=project, env=env)
     assert again.code == ExitCode.OK and "There is nothing to delete." in again.stderr

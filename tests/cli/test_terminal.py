@@ -228,8 +228,8 @@ def complete(*words: str, cwd: Path | None = None) -> list[str]:
 def test_shell_completes_commands_and_values() -> None:
     assert complete("voicecore", "") == [
         "init", "adopt", "add", "update", "eject", "dev", "talk", "call", "build", "upgrade-base",
-        "deploy", "versions", "promote", "rollback", "invite", "destroy", "logs", "status",
-        "sessions", "stop", "clean", "docs", "turn",
+        "deploy", "versions", "promote", "rollback", "invite", "destroy", "logs", "traces",
+        "status", "sessions", "stop", "clean", "docs", "turn",
     ]  # fmt: skip
     assert complete("voicecore", "init", "--transport", "") == [
         "websocket", "webrtc", "telephony", "daily",
@@ -246,7 +246,7 @@ def test_shell_completes_values_of_the_project(voicecore: Voicecore, tmp_path: P
     voicecore("init", "mine", "--yes")
     with (tmp_path / "mine/voicecore.toml").open("a") as file:
         file.write('\n[stages.prod]\nregion = "us-west-2"\n')
-    for command in ("deploy", "rollback", "status", "logs", "talk", "invite", "destroy"):
+    for command in ("deploy", "rollback", "status", "logs", "traces", "talk", "invite", "destroy"):
         assert complete("voicecore", command, "--stage", "", cwd=tmp_path / "mine") == [
             "dev", "prod",
         ]  # fmt: skip

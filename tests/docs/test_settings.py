@@ -28,7 +28,7 @@ def keys_of(document: dict[str, Any]) -> dict[str, set[str]]:
     """Keys of each table of the example, stages together."""
     found: dict[str, set[str]] = {"": set(document)}
     own = tomllib.loads(OWN_AGENT)
-    for name in ("agent", "vpc", "turn", "telephony", "server"):
+    for name in ("agent", "vpc", "turn", "observability", "telephony", "server"):
         found[name] = set(document[name]) | set(own.get(name, ()))
     found["stages.NAME"] = {key for stage in document["stages"].values() for key in stage}
     return found

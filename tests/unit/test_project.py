@@ -39,7 +39,7 @@ def test_byte_order_mark_of_an_editor_is_ignored(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("dependencies", "traced"),
+    ("dependencies", "found"),
     [
         ('["pipecat-ai", "aws-opentelemetry-distro>=0.18"]', True),
         ('["pipecat-ai"]', False),
@@ -47,14 +47,12 @@ def test_byte_order_mark_of_an_editor_is_ignored(tmp_path: Path) -> None:
         ("[", False),
     ],
 )
-def test_agent_with_the_package_of_aws_is_traced(
-    tmp_path: Path, dependencies: str, traced: bool
-) -> None:
+def test_package_of_aws_for_traces_is_found(tmp_path: Path, dependencies: str, found: bool) -> None:
     project = load_project(written(tmp_path, GOOD))
     project.agent.mkdir()
-    assert not project.traced
+    assert not project.has_tracing_package
     (project.agent / "pyproject.toml").write_text(f"[project]\ndependencies = {dependencies}\n")
-    assert project.traced == traced
+    assert project.has_tracing_package == found
 
 
 @pytest.mark.parametrize(

@@ -246,6 +246,16 @@ def test_idle_timeout_may_equal_the_lifetime(tmp_path: Path) -> None:
     assert (stage.idle_timeout, stage.max_lifetime) == (600, 600)
 
 
+def test_rejects_what_no_agent_reports(tmp_path: Path) -> None:
+    table = '[observability]\ntraces = "yes"\nmetrics = true\n'
+    with pytest.raises(BadProject) as raised:
+        load_project(written(tmp_path, GOOD + table))
+    assert "observability.traces: must be true or false" in raised.value.message
+    assert "observability.metrics" in raised.value.message
+    on = load_project(written(tmp_path, GOOD + "[observability]\ntraces = true\n"))
+    assert on.observability.traces
+
+
 def test_folder_without_project_names_init(tmp_path: Path) -> None:
     with pytest.raises(BadProject) as raised:
         load_project(tmp_path)
@@ -258,7 +268,7 @@ KEYS = [
     "id", "vpc", "vpc.subnets", "vpc.security_groups", "vpc.ha", "turn", "turn.source",
     "turn.peak_calls", "stages", "stages.prod", "stages.prod.region", "stages.prod.account",
     "stages.prod.idle_timeout", "stages.prod.max_lifetime", "stages.prod.log_retention_days",
-    "platform", "stages.prod.platform",
+    "platform", "stages.prod.platform", "observability", "observability.traces",
 ]  # fmt: skip
 
 
@@ -274,8 +284,9 @@ def test_every_value_is_read_or_rejected_at_its_key(key: str, value: object) -> 
         table = table.setdefault(name, {})
     table[last] = value
     invalid = list(invalid_settings(answers))
-    harmless = value == {} and last in ("services", "vpc", "turn", "stages", "prod")
-    harmless |= key == "vpc.ha" and value is True
+    empty = ("services", "vpc", "turn", "observability", "stages", "prod")
+    harmless = value == {} and last in empty
+    harmless |= key in ("vpc.ha", "observability.traces") and value is True
     assert bool(invalid) != harmless
     here = (tables or [key])[0]
     assert all(m.key.startswith(here) or m.key in (last, "x") for m in invalid)

@@ -44,6 +44,7 @@ from voicecore.options.sessions.list import SessionsOptions
 from voicecore.options.sessions.stop import StopOptions
 from voicecore.options.status import StatusOptions
 from voicecore.options.talk import TalkOptions
+from voicecore.options.traces import TracesOptions
 from voicecore.options.turn_check import TurnCheckOptions
 from voicecore.options.upgrade_base import UpgradeBaseOptions
 
@@ -290,6 +291,14 @@ def destroy(context: Context, options: DestroyOptions) -> ExitCode:
 def logs(context: Context, options: LogsOptions) -> ExitCode:
     """Run `voicecore logs`."""
     from voicecore.commands.logs import run
+
+    return run(context, options)
+
+
+@_command("traces", TracesOptions)
+def traces(context: Context, options: TracesOptions) -> ExitCode:
+    """Run `voicecore traces`."""
+    from voicecore.commands.traces.command import run
 
     return run(context, options)
 

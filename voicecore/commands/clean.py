@@ -17,6 +17,7 @@ from voicecore.console.output import Line, Span, megabytes
 from voicecore.image.cache_folders import cache_folder
 from voicecore.local.log_reader import log_folder
 from voicecore.local.processes.dev_state import project_lock
+from voicecore.local.trace_reader import trace_folder
 from voicecore.options.clean import CleanOptions
 from voicecore.project.project import FILE, Project, load_project
 
@@ -65,7 +66,11 @@ def _leftovers(project: Project | None, env: Mapping[str, str]) -> Iterator[Dele
     if project:
         programs = filter(None, (project.agent_program, project.server_program))
         packages = {each.venv: f"packages of {each.folder.name}/" for each in programs}
-        folders = {**packages, log_folder(project.local): "logs of `voicecore dev`"} | folders
+        kept = {
+            log_folder(project.local): "logs of `voicecore dev`",
+            trace_folder(project.local): "traces of `voicecore dev`",
+        }
+        folders = {**packages, **kept, **folders}
     for path, title in folders.items():
         if path.is_dir() and not path.is_symlink():
             yield DeletableFolder(path, title, _size(path))

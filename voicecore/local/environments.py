@@ -10,8 +10,13 @@ from voicecore.local.free_port_command import free_port_command
 from voicecore.local.processes import venv
 from voicecore.local.runtime import LocalRuntime
 from voicecore.local.sessions.agent_process import AgentSpec, restorable
+from voicecore.local.trace_reader import trace_folder
 from voicecore.project.dotenv import dotenv_of, without_ours
+from voicecore.project.no_links import refuse_links
 from voicecore.project.project import Project
+
+TRACES_FOLDER = "TRACES_FOLDER"
+"""Variable with the folder that a generated agent writes the traces of calls to."""
 
 _NOT_OURS = "only agents that voicecore generated can be frozen"
 
@@ -33,6 +38,10 @@ def agent_spec(project: Project, env: Mapping[str, str], platform: str = platfor
     }
     if not project.generated:
         return AgentSpec(command, program.folder, values, port=port, obstacle=_NOT_OURS)
+    if venv.writes_traces(program):
+        folder = trace_folder(project.local)
+        refuse_links(folder, project.root)
+        values[TRACES_FOLDER] = str(folder)
     spec = AgentSpec(command, program.folder, values)
     return restorable(spec) if platform == platforms.V2 else spec
 

@@ -25,6 +25,9 @@ TAG_ID = "voicecore:id"
 """Keys of the tags on every resource that voicecore creates; the version is voicecore's own, the
 ID the project's (`project.identity`)."""
 
+SPAN_GROUP = "aws/spans"
+"""Log group to which X-Ray writes the spans of the account's programs (observability-configure)."""
+
 _NAME = re.compile(r"[a-z]([a-z0-9]|-(?!-))*[a-z0-9]")
 
 # No hyphens, so that the name of a stack can be split into project and stage.

@@ -23,6 +23,7 @@ from voicecore.project.invalid_setting import InvalidSetting, did_you_mean, one_
 from voicecore.project.schema import DRAIN_MINUTES_MAX, LOG_RETENTION_DAYS, invalid_settings
 from voicecore.project.settings.account_rules import AccountRules, rules_of
 from voicecore.project.settings.network import PUBLIC, network_for
+from voicecore.project.settings.observability import OBSERVABILITY, Observability
 from voicecore.project.settings.programs import (
     AGENT,
     SERVER,
@@ -118,6 +119,7 @@ class Project:
     turn: TurnSettings = TurnSettings()
     providers: tuple[str, ...] = ()
     """Phone providers, if the project takes phone calls."""
+    observability: Observability = field(default_factory=Observability)
     id: str = ""
     """ID that tags its resources; empty for a project of before IDs."""
     rules: AccountRules = field(default_factory=AccountRules)
@@ -152,8 +154,8 @@ class Project:
         return model_variables(PIPELINES[self.pipeline], self.services, self.region)
 
     @property
-    def traced(self) -> bool:
-        """True when its agent has AWS's OpenTelemetry package, and so sends traces to X-Ray."""
+    def has_tracing_package(self) -> bool:
+        """True when its agent has AWS's OpenTelemetry package."""
         try:
             text = (self.agent / "pyproject.toml").read_text(encoding="utf-8-sig")
             dependencies = tomllib.loads(text)["project"]["dependencies"]
@@ -247,6 +249,7 @@ def load_project(root: Path) -> Project:
         ),
         turn=TurnSettings(**answers.get("turn", {})),
         providers=tuple(answers.get(BY_PHONE, {}).get("providers", ())),
+        observability=Observability(**answers.get(OBSERVABILITY, {})),
         id=answers.get("id", ""),
         rules=AccountRules(**rules_of(answers)),
         stages=dict(_stages(answers)),

@@ -29,6 +29,7 @@ from voicecore.project.invalid_setting import (
 )
 from voicecore.project.settings.account_rules import RULES, invalid_rules, stage_rules
 from voicecore.project.settings.network import invalid_network
+from voicecore.project.settings.observability import OBSERVABILITY, invalid_observability
 from voicecore.project.settings.programs import SERVER_KEYS, invalid_programs
 from voicecore.project.version import is_version
 
@@ -64,6 +65,7 @@ def invalid_settings(answers: dict[str, Any]) -> Iterator[InvalidSetting]:
     known = (
         "name", "id", "transports", "pipeline", "region", "services", "voicecore",
         "account", "platform", "network", "vpc", "turn", BY_PHONE, "agent", "server", "stages",
+        OBSERVABILITY,
         *RULES,
     )  # fmt: skip
     yield from unknown_keys("", answers, known)
@@ -105,6 +107,7 @@ def invalid_settings(answers: dict[str, Any]) -> Iterator[InvalidSetting]:
     yield from _invalid_turn(answers.get("turn", {}))
     yield from _invalid_telephony(answers)
     yield from invalid_programs(answers)
+    yield from invalid_observability(answers.get(OBSERVABILITY, {}))
     yield from _invalid_server("server", answers, SERVER_KEYS)
     stages = answers.get("stages", {})
     if not isinstance(stages, dict):

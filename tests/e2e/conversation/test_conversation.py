@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from yarl import URL
 
-from tests.e2e.conversation.conftest import Event, dev, speak, talk
+from tests.e2e.conversation.conftest import Event, Talk, dev, speak, talk
 from tests.files import complete_lines
 from tests.processes import processes_in
 from tests.standins.inspecting_proxy import inspecting_proxy
@@ -59,6 +59,7 @@ def test_answers_and_records_questions_and_a_short_answer(project: Path, tmp_pat
 
     latencies = [event for event in call.events if event["event"] == "latency"]
     assert [event["turn"] for event in latencies] == [1, 2, 3]
+    check_trace(project, call, latencies)
     for event in latencies:
         parts = parts_of(event)
         assert parts["STT"] > 0 and parts["TTS"] > 0
@@ -67,6 +68,26 @@ def test_answers_and_records_questions_and_a_short_answer(project: Path, tmp_pat
     assert 1 < speech_seconds(you, rate) < 6
     assert 3 < speech_seconds(agent, rate) < 16
     assert processes_in(project) == []
+
+
+def check_trace(project: Path, call: Talk, latencies: list[Event]) -> None:
+    """Compare what `voicecore traces` tells with what was said, and with the measured latency."""
+
+    def traces(*arguments: str) -> Event:
+        argv = [sys.executable, "-m", "voicecore", "traces", "--local", "--json", *arguments]
+        return json.loads(subprocess.run(argv, cwd=project, capture_output=True, check=True).stdout)
+
+    greeting, *turns = traces(traces()["calls"][-1]["session"])["turns"]
+    assert [turn["user"] for turn in turns] == call.said("user_said")
+    assert [turn["agent"] for turn in (greeting, *turns)] == call.said("agent_said")
+    for turn, latency in zip(turns, latencies, strict=True):
+        # The log's clock is read behind the pipeline: later, on a machine that has much to do.
+        assert abs(turn["latency_seconds"] - latency["total_ms"] / 1000) < 0.5
+        parts = {part["name"]: part["wait_seconds"] for part in turn["parts"]}
+        heard = {"speech", "endpointing", "stt", "turn_detection"}
+        assert set(parts) == heard | {"llm", "tts", "playback"}
+        # They follow each other, so they are all of the time that the user waits.
+        assert abs(sum(parts.values()) - turn["latency_seconds"]) < 0.5
 
 
 def test_answers_typed_lines_in_speech(project: Path, tmp_path: Path) -> None:

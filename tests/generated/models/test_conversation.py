@@ -14,6 +14,8 @@ from tests.generated.models.agent import Agent, Running, call, running, texts
 from tests.generated.models.caller import EIGHT
 from tests.standins.models import Models, Script, Turn, serve
 from tests.standins.models.speech import say
+from voicecore.contract.traced_calls import TracedCall, calls_of
+from voicecore.local.trace_reader import read
 
 OPEN = Turn(
     "Are you open on Sunday?",
@@ -36,7 +38,10 @@ def test_conversation_with_tool_and_interruption(
     agent = agents[pipeline].copy(tmp_path / "agent")
     if pipeline == "cascade":
         wait_long_for_transcribe(agent)
-    run, models = asyncio.run(talk(agent))
+    folder = tmp_path / "traces"
+    run, models = asyncio.run(talk(agent, TRACES_FOLDER=str(folder)))
+    (traced,) = calls_of(read(folder))
+    check_trace(traced, run, one_model=pipeline == "nova-sonic")
 
     assert run.noise == []  # every line is JSON
     assert run.errors == []
@@ -64,6 +69,34 @@ def test_conversation_with_tool_and_interruption(
     else:
         (opened,) = models.journal.find("nova-sonic", "opened")
         assert opened.detail["model"] == "amazon.nova-2-5-sonic"
+
+
+def check_trace(traced: TracedCall, run: Running, one_model: bool) -> None:
+    """Compare the trace with what the log says of the same call."""
+    assert (traced.session, traced.transport, traced.is_whole) == (
+        "test-session",
+        "websocket",
+        True,
+    )
+    assert traced.error is None and min(traced.tokens) > 0
+    greeting, *turns = traced.turns
+    said = [turn.span.attributes["output"] for turn in (greeting, *turns)]
+    assert said == texts(run.events("agent_said"))
+    assert [turn.number for turn in turns] == [1, 2, 3]
+    assert [turn.span.attributes["transcript"] for turn in turns] == texts(run.events("user_said"))
+    assert [turn.span.attributes["turn.was_interrupted"] for turn in turns] == [False, True, False]
+    for turn, latency in zip(turns, run.events("latency"), strict=True):
+        # The log's clock is read behind the pipeline: later, on a machine that has much to do.
+        assert turn.latency == pytest.approx(latency["total_ms"] / 1000, abs=0.5)
+    tool = f"execute_tool {OPEN.tool}"
+    expected = {"speech", "llm", tool, "playback"}
+    expected |= set() if one_model else {"endpointing", "stt", "turn_detection", "tts"}
+    names = [part.name for part in turns[0].parts]
+    assert set(names) == expected and names.count("llm") == 2
+    (called,) = (part for part in turns[0].parts if part.name == tool)
+    assert json.loads(called.attributes["gen_ai.tool.call.arguments"]) == OPEN.arguments
+    (logged,) = run.events("tool_call")
+    assert called.seconds == pytest.approx(logged["ms"] / 1000, abs=0.5)
 
 
 GOODBYE = "Thank you for calling. This is the end of our conversation. Goodbye, my friend."
@@ -105,9 +138,9 @@ def audible_seconds(pcm: bytes, rate: int) -> float:
     return float(loud[-1] - loud[0]) / rate
 
 
-async def talk(agent: Agent) -> tuple[Running, Models]:
+async def talk(agent: Agent, **variables: str) -> tuple[Running, Models]:
     """Hear the greeting, ask a question that needs a tool, and interrupt a long story."""
-    async with serve(SCRIPT) as models, running(agent, models) as run:
+    async with serve(SCRIPT) as models, running(agent, models, **variables) as run:
         async with call(run, "test-session") as caller:
             await caller.until(lambda: caller.messages("bot-ready"))
             await caller.until(lambda: caller.messages("bot-stopped-speaking"))

@@ -35,6 +35,7 @@ from tests.standins.aws.services import (
     tagging,
     vpc_endpoints,
     vpc_origins,
+    xray,
 )
 from tests.standins.aws.services.agentcore import api as agentcore
 from tests.standins.aws.services.lambda_functions import api as lambda_functions
@@ -54,6 +55,7 @@ _HANDLERS = (
     | ecr.HANDLERS
     | logs.HANDLERS
     | bedrock.HANDLERS
+    | xray.HANDLERS
     | tagging.HANDLERS
     | load_balancers.HANDLERS
     | vpc_origins.HANDLERS

@@ -190,7 +190,7 @@ def test_every_check_can_be_skipped_by_its_name() -> None:
     given = Vpc(("subnet-1",), ("sg-1",))
     found = {"build"}  # of an image
     for vpc in (Vpc(), Vpc(endpoints=True), given):
-        found |= names_of(replace(deployment("cascade"), network="vpc", vpc=vpc))
+        found |= names_of(replace(deployment("cascade"), network="vpc", vpc=vpc, traced=True))
     for domain in ("", "phone.example.com"):
         of = deployment()
         of = replace(of, stage=replace(of.stage, server=ServerSettings(domain, "arn:x")))

@@ -185,6 +185,10 @@ def lines(plan: DeployPlan) -> Iterator[Line]:
         ]
     yield [Span(f"Idle: {dollars(plan.month, signed=True)} per month.")]
     yield [Span(f"Per minute of a call: {_per_minute(plan)}")]
+    for item in plan.minute:
+        if item.what == prices.TRACES and item.dollars:
+            cost = dollars(item.dollars * 1000)
+            yield [Span(f"Traces: about {cost} for 1,000 minutes of calls, as logs in CloudWatch.")]
     if plan.requests_at_once:
         yield [
             Span(

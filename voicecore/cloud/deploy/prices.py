@@ -20,6 +20,9 @@ from voicecore.cloud.stacks.zones import ZONES_PER_NETWORK
 
 HOURS_PER_MONTH = 730
 
+TRACES = "traces"
+"""Item of the spans that CloudWatch keeps."""
+
 
 @dataclass(frozen=True)
 class Price:
@@ -66,6 +69,7 @@ _PHONE_BYTES_PER_SECOND = 2 * 50 * 350
 # A session is counted twice (network, caller), held, ended and released; its caller and its state
 # are looked up.
 _TABLE_WRITES, _TABLE_READS = 5, 3
+_TRACE_BYTES = 40_000  # of a minute: 6 turns, each of 7 spans of 900 bytes
 
 
 def dollars_per_month(resource_type: str, logical_id: str = "") -> float:
@@ -103,6 +107,8 @@ def cost_per_minute(
     if table:
         writes = _millionths("table write", _TABLE_WRITES)
         items.append(CostItem("DynamoDB", writes + _millionths("table read", _TABLE_READS)))
+    if deployment.traced:
+        items.append(CostItem(TRACES, _TRACE_BYTES / 1e9 * _dollars("logs")))
     traffic = 60 * _AGENT_SPEAKS * _BYTES_PER_SECOND / 1e9
     return [*items, CostItem("traffic", traffic * _dollars("traffic"))]
 

@@ -41,6 +41,7 @@ def deployer_statements(
         *_model_statements(deployment, scope),
         *_role_statements(deployment, scope),
         *_runtime_statements(deployment, scope),
+        *_trace_statements(deployment, scope),
         *_turn_statements(deployment, scope),
         *_network_statements(deployment, scope),
         *_key_statements(deployment),
@@ -155,6 +156,21 @@ def _runtime_statements(deployment: Deployment, scope: ArnScope) -> list[Stateme
             service_actions("secretsmanager", SECRET_ACTIONS),
             # Secrets Manager appends six characters of its own.
             scope.arns("secretsmanager", f"secret:{secret}-*"),
+        ),
+    ]
+
+
+def _trace_statements(deployment: Deployment, scope: ArnScope) -> list[Statement]:
+    """Return what the preflight check of traces, and `voicecore traces`, read."""
+    if not deployment.traced:
+        return []
+    group = f"log-group:{aws_names.SPAN_GROUP}"
+    return [
+        Statement("TransactionSearch", ("xray:GetTraceSegmentDestination",)),
+        Statement(
+            "Spans",
+            ("logs:FilterLogEvents",),
+            scope.arns("logs", group, f"{group}:log-stream:*"),
         ),
     ]
 

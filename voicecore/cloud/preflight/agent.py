@@ -20,6 +20,7 @@ from voicecore.cloud.preflight.network import (
 )
 from voicecore.cloud.preflight.permissions import check_permissions
 from voicecore.cloud.preflight.quotas import check_quota
+from voicecore.cloud.preflight.traces import trace_results
 from voicecore.cloud.resources import inventory
 from voicecore.cloud.stacks.deployment import Deployment
 from voicecore.project import aws_names
@@ -55,6 +56,8 @@ def agent_checks(
         checks += _new_network_checks(aws, deployment)
     if deployment.creates_network and deployment.vpc.endpoints:
         checks += [("endpoints", lambda: [check_endpoints(aws, deployment)])]
+    if deployment.traced:
+        checks += [("traces", lambda: trace_results(aws, deployment))]
     if deployment.vpc.given:
         checks += [("network", lambda: check_given_network(aws, deployment, has_secret))]
     return checks

@@ -3,5 +3,5 @@
 CHECK_NAMES = (
     "addresses", "boundary", "build", "certificate", "clock", "concurrency", "endpoints", "fargate",
     "key", "load-balancers", "models", "names", "network", "permissions", "repository", "role",
-    "runtimes", "service-role", "sessions", "vpcs", "zones",
+    "runtimes", "service-role", "sessions", "traces", "vpcs", "zones",
 )  # fmt: skip

@@ -214,6 +214,7 @@ def _variables(deployment: Deployment, env: Environment) -> Json:
     known = (
         {name: deployment.stage.region for name in ("AWS_REGION", "AWS_DEFAULT_REGION")}
         | {platforms.VARIABLE: deployment.stage.platform}
+        | ({"TRACES": "true"} if deployment.traced else {})
         | turn_channels.turn_variables(deployment)
         | deployment.model_variables
         | dict(env.plain)

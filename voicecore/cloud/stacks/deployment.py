@@ -40,7 +40,9 @@ class Deployment:
     id: str = ""
     """The project's ID; empty for a project that has none yet."""
     traced: bool = False
-    """True when the agent sends traces to X-Ray."""
+    """True when the agent sends traces to CloudWatch."""
+    lacks_tracing_package: bool = False
+    """True when it is to send traces and does not have AWS's package for it."""
     own_uses: tuple[AwsService, ...] = ()
     """AWS services that [agent] lists besides those of the pipeline."""
     request_headers: tuple[str, ...] = HEADERS
@@ -122,7 +124,11 @@ def deployment_of(project: Project, stage: str = DEFAULT_STAGE) -> Deployment:
         turn=project.turn,
         phones=tuple(PHONES[name] for name in project.providers),
         id=project.id,
-        traced=project.traced,
+        traced=project.observability.traces,
+        lacks_tracing_package=(
+            # Another's agent may list its packages elsewhere.
+            project.observability.traces and project.generated and not project.has_tracing_package
+        ),
         own_uses=tuple(SERVICES[name] for name in project.agent_settings.uses),
         request_headers=(*HEADERS, *project.agent_settings.request_headers),
         shared=project.rules,

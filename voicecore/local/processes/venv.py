@@ -6,6 +6,7 @@ import os
 import shlex
 import subprocess
 import tempfile
+import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,9 @@ from voicecore.project.settings.programs import (
     Program,
     generated_program,
 )
+
+_TRACES = "traces"
+"""Dependency group of a generated agent, which only local agents install."""
 
 
 class InstallFailed(VoicecoreError):
@@ -43,6 +47,18 @@ def variables_of(program: Program, env: Mapping[str, str]) -> dict[str, str]:
     """Return `env` with the program's environment activated."""
     places = (str(program.venv / "bin"), env.get("PATH", os.defpath))
     return {**env, "VIRTUAL_ENV": str(program.venv), "PATH": os.pathsep.join(places)}
+
+
+def writes_traces(program: Program) -> bool:
+    """Return True for a generated program whose pyproject.toml has the packages for traces."""
+    if not program.generated or not program.requirements:
+        return False
+    try:
+        settings = tomllib.loads(program.requirements.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError):
+        return False  # uv reports what is wrong with the file
+    groups = settings.get("dependency-groups")
+    return isinstance(groups, dict) and _TRACES in groups
 
 
 def sync(folders: Sequence[Path], env: Mapping[str, str]) -> None:
@@ -108,6 +124,8 @@ def _commands(program: Program) -> list[list[str]]:
         # --inexact keeps the packages that `uv run pytest` added for the project's own tests.
         folder = str((program.requirements or program.folder).parent)
         argv = [uv, "sync", "--project", folder, "--no-dev", "--inexact"]
+        if writes_traces(program):
+            argv += ["--group", _TRACES]
         return [argv if program.generated else [*argv, "--frozen", "--no-install-project"]]
     make = [uv, "venv", "--quiet", "--allow-existing", "--directory", str(program.folder), venv]
     install = [uv, "pip", "install", "--python", venv, "-r", str(program.requirements)]
@@ -134,8 +152,6 @@ def _failure(install: _Install) -> InstallFailed:
 
 
 def _required_python(program: Program) -> str:
-    import tomllib
-
     if not program.requirements or program.requirements.name != PYPROJECT:
         return "of another version"
     settings = tomllib.loads(program.requirements.read_text(encoding="utf-8-sig"))

@@ -11,7 +11,7 @@ import re
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipecat.frames.frames import InterruptionFrame
 from pipecat.observers.base_observer import BaseObserver, FramePushed
@@ -28,6 +28,9 @@ from pipecat.observers.user_bot_latency_observer import (
 
 from . import logs
 
+if TYPE_CHECKING:
+    from .traces.turns import Recorder
+
 # Pipecat joins sentences with a blank, which full-width punctuation (Chinese, Japanese) includes.
 STRAY = re.compile(r"(?<=[\u3000-\u303f\uff01-\uff0f\uff1a-\uff20]) ")
 
@@ -39,16 +42,23 @@ class TurnLog:
     """Logs both sides of each turn, and counts the turns: 0 until the user has spoken."""
 
     count: int = 0
+    trace: Recorder | None = None
 
     def user_said(self, text: str) -> None:
         """Start a turn with the user's words."""
         self.count += 1
-        logs.write("user_said", turn=self.count, **logs.spoken(text=STRAY.sub("", text)))
+        text = STRAY.sub("", text)
+        logs.write("user_said", turn=self.count, **logs.spoken(text=text))
+        if self.trace:
+            self.trace.user_said(self.count, text)
 
     def agent_said(self, text: str, interrupted: bool) -> None:
         """Log the part of the answer that was spoken before it ended or was interrupted."""
-        spoken = logs.spoken(text=STRAY.sub("", text))
+        text = STRAY.sub("", text)
+        spoken = logs.spoken(text=text)
         logs.write("agent_said", turn=self.count, **spoken, interrupted=interrupted)
+        if self.trace:
+            self.trace.agent_said(self.count, text)
 
 
 @dataclass

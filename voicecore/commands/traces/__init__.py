@@ -1,0 +1,1 @@
+"""`voicecore traces`: what each call consisted of, here and in AWS."""
