@@ -33,10 +33,16 @@ class AwsLogin:
 
         return Aws(self._found(region), region, self.profile, lock=self._lock)
 
-    def connect(self, region: str) -> Aws:
-        """Return the account in a region, and ask STS whose it is. Raises as `open` does."""
+    def connect(self, region: str, account: str | None = None) -> Aws:
+        """Return the account in a region, and ask STS whose it is.
+
+        Raises as `open` does, and WrongAccount if it is not `account`, where that is given.
+        """
+        from voicecore.aws.session import check_account
+
         aws = self.open(region)
         aws.identify()
+        check_account(aws.identity, account)
         return aws
 
     def variables(self) -> dict[str, str]:

@@ -47,14 +47,14 @@ def run(context: Context, options: DestroyOptions) -> ExitCode:
     session.check_region(options.region)
     with translated_errors(again, options.profile), TaskGroup() as tasks:
         login = AwsLogin(options.profile, context.interactive)
-        aws = login.connect(options.region or deployment.stage.region)
-        session.check_account(aws.identity, deployment.stage.account)
+        stage = deployment.stage
+        aws = login.connect(options.region or stage.region, stage.account)
         cloud = CloudFormation(
             aws.client("cloudformation"),
             deployment.owner,
             again,
             tasks.sleep,
-            service_role=deployment.stage.service_role,
+            service_role=stage.service_role,
         )
         removal = _plan_removal(options, deployment, aws, cloud)
         builds = _build_resources(context.output, aws, removal, deployment.owner)

@@ -40,8 +40,7 @@ def run(context: Context, options: InviteOptions) -> ExitCode:
     again = typed("invite", options)
     with translated_errors(again, options.profile):
         login = AwsLogin(options.profile, context.interactive)
-        aws = login.connect(options.region or stage.region)
-        session.check_account(aws.identity, stage.account)
+        aws = login.connect(options.region or stage.region, stage.account)
         cloud = CloudFormation(aws.client("cloudformation"), project.owner, again)
         stack = server_health.find_deployed(aws, cloud, project.name, stage.name)
         if revoked:

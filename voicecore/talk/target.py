@@ -297,14 +297,12 @@ def endpoint_for(project: Project, arn: str, otherwise: str) -> str:
 
 def deployed_arn(project: Project, login: AwsLogin, target: CallTarget) -> str:
     """Return the ARN of the stage's runtime, from its stack. Raises AgentNotDeployed."""
-    from voicecore.aws import session
     from voicecore.aws.errors import translated_errors
     from voicecore.cloud.resources.cloudformation import CloudFormation
 
     stage = project.stage(target.stage)
     with translated_errors(target.again):
-        aws = login.connect(stage.region)
-        session.check_account(aws.identity, stage.account)
+        aws = login.connect(stage.region, stage.account)
         cloud = CloudFormation(aws.client("cloudformation"), project.owner, target.again)
         stack = cloud.find(aws_names.stack_name_for(project.name, stage.name))
     if stack is None or "RuntimeArn" not in stack.outputs:

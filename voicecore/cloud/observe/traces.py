@@ -27,13 +27,12 @@ _MISSING = "ResourceNotFoundException"
 
 def read(aws: Aws, source: LogSource, since: datetime) -> Iterator[TraceSpan]:
     """Yield the spans of the stage's agent that were written since then."""
-    client, groups = aws.client("logs"), source.groups(aws)
+    client, groups, until = aws.client("logs"), source.groups(aws), aws_now(aws) + LATE
     for group in groups:
-        yield from _spans(client, group, since, aws_now(aws) + LATE, logStreamNamePrefix=_STREAM)
+        yield from _spans(client, group, since, until, logStreamNamePrefix=_STREAM)
     if runtimes := _runtimes(groups, source.stage):
         # One of these terms must be in the line: it names the runtime in its resource.
         pattern = " ".join(f'?"{runtime}"' for runtime in runtimes)
-        until = aws_now(aws) + LATE
         yield from _spans(client, aws_names.SPAN_GROUP, since, until, filterPattern=pattern)
 
 

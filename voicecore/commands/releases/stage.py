@@ -72,14 +72,13 @@ def open_stage(
     project = load_project(context.cwd / (options.project or ""))
     deployment = deployment_of(project, options.stage)
     session.check_region(options.region)
-    login = AwsLogin(options.profile, context.interactive)
-    aws = login.connect(options.region or deployment.stage.region)
-    session.check_account(aws.identity, deployment.stage.account)
+    login, stage = AwsLogin(options.profile, context.interactive), deployment.stage
+    aws = login.connect(options.region or stage.region, stage.account)
     cloud = CloudFormation(
         aws.client("cloudformation"),
         deployment.owner,
         again,
         tasks.sleep,
-        service_role=deployment.stage.service_role,
+        service_role=stage.service_role,
     )
     return ReleasedStage(project, deployment, aws, cloud, tasks)

@@ -54,8 +54,8 @@ def read_sessions(
     deployment = deployment_of(project, options.stage)
     stage = deployment.stage
     session.check_region(options.region)
-    aws = AwsLogin(options.profile, context.interactive).connect(options.region or stage.region)
-    session.check_account(aws.identity, stage.account)
+    login = AwsLogin(options.profile, context.interactive)
+    aws = login.connect(options.region or stage.region, stage.account)
     cloud = CloudFormation(aws.client("cloudformation"), deployment.owner, again)
     name = aws_names.stack_name_for(project.name, stage.name)
     stack = require_deployed(cloud.find(name), project.name, stage.name)

@@ -197,8 +197,7 @@ def _stored_calls(
     """Return the calls that AWS has. Raises NoTraces, which says why it has none."""
     stage = deployment_of(project, options.stage).stage
     login = AwsLogin(options.profile, context.interactive)
-    aws = login.connect(options.region or stage.region)
-    session.check_account(aws.identity, stage.account)
+    aws = login.connect(options.region or stage.region, stage.account)
     source = LogSource(project.owner, stage.name)
     source.require_own(aws)
     calls = calls_of(stored.read(aws, source, since))
