@@ -94,12 +94,7 @@ def want_page(folder: Path) -> None:
             [address] = re.findall(r"http\S+#\S+", dev.screen("-J"))
             call_on_page(address, card)
             with typed("voicecore talk", project, card.env, stop=True) as talk:
-                talk.shows("How can I help?")
-                time.sleep(ANSWER_SECONDS)
-                for question, answer in QUESTIONS.items():
-                    ask(card, question)
-                    talk.shows(answer)
-                    time.sleep(ANSWER_SECONDS)
+                converse(talk, card)
                 photograph(talk, "voicecore talk", "talk")
                 photograph(dev, "voicecore dev", "dev")
         take_build(project)
@@ -169,12 +164,7 @@ def film_first_call(folder: Path) -> None:
                 terminal.shows("Talk to it:")
                 enter(terminal, "cd support-line && clear")
                 enter(terminal, "voicecore talk")
-                terminal.shows("How can I help?")
-                time.sleep(ANSWER_SECONDS)
-                for question, answer in QUESTIONS.items():
-                    ask(card, question)
-                    terminal.shows(answer)
-                    time.sleep(ANSWER_SECONDS)
+                converse(terminal, card)
                 terminal.presses("C-c")
                 time.sleep(ANSWER_SECONDS)
         with typed("voicecore dev", folder / "support-line", card.env, stop=True) as dev:
@@ -207,6 +197,16 @@ def hold_call(page: Page, card: SoundCard, before_ms: int) -> None:
         ask(card, question)
         page.locator(".agent", has_text=answer).wait_for()
         page.wait_for_timeout(1000 * ANSWER_SECONDS)
+
+
+def converse(terminal: Terminal, card: SoundCard) -> None:
+    """Hear the greeting of `voicecore talk`, and ask the questions."""
+    terminal.shows("How can I help?")
+    time.sleep(ANSWER_SECONDS)
+    for question, answer in QUESTIONS.items():
+        ask(card, question)
+        terminal.shows(answer)
+        time.sleep(ANSWER_SECONDS)
 
 
 def enter(terminal: Terminal, command: str) -> None:

@@ -148,8 +148,7 @@ class AgentPart:
     @property
     def up_to_date(self) -> bool:
         """True when stacks, image, secret, runtime and endpoint match their desired state."""
-        late = self.current.unfinished or (self._promotes and self.current.behind)
-        return self._matches and not late
+        return self._matches and not self.current.is_late(self._promotes)
 
     def plan(self) -> Sequence[StackPlan]:
         """Return what `apply` would change in the shared stacks and the agent's."""

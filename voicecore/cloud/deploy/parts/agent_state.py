@@ -78,6 +78,10 @@ class CurrentAgent:
         """True when the newest version still needs requireMMDSV2."""
         return self.runtime is not None and not self.runtime.mmdsv2
 
+    def is_late(self, promotes: bool) -> bool:
+        """Return True when a deploy that ended early left something to do after the stack."""
+        return self.unfinished or (promotes and self.behind)
+
     @property
     def runtime_arn(self) -> str:
         """The runtime's ARN; empty if there is none."""
@@ -178,7 +182,7 @@ def late_change(
     It is the move of the endpoint, or, if callers keep their version, the end of a killed deploy.
     """
     updated = any(RUNTIME in row.ids and row.action is Action.CHANGE for row in rows)
-    late = current.unfinished or (promotes and current.behind)
+    late = current.is_late(promotes)
     if promotes and (updated or late) and not any(ENDPOINT in row.ids for row in rows):
         return (ResourceChange(Action.CHANGE, "endpoint", "version", (ENDPOINT,), 0.0),)
     if not promotes and late and not updated:
